@@ -15,9 +15,9 @@ from launchd.agent.journal import JournalError
 from launchd.agent.orphans import Orphans, find_orphans
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, engine_settings
-from launchd.cli.options import agent_options
+from launchd.cli.options import agent_options, json_option
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Line, Span, echo
+from launchd.cli.terminal import Line, Span, echo, echo_json
 
 _SHORT_ID = 12
 
@@ -25,9 +25,10 @@ _SHORT_ID = 12
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Remove nothing; show what would be removed.")
 @click.option("--unused", is_flag=True, help="Remove all unused images and build cache, also while the disk has room.")
+@json_option
 @agent_options
 @report_errors(*LOCAL_ERRORS, EngineUnavailable, JournalError)
-def clean(dry_run: bool, unused: bool, config_path: str | None, state_dir: Path | None) -> None:
+def clean(dry_run: bool, unused: bool, json: bool, config_path: str | None, state_dir: Path | None) -> None:
     """Remove from this host's container engine what no job of this host's agent needs any more.
 
     These are containers of jobs that are over or that no journal knows, processes of such containers that the engine
@@ -40,7 +41,11 @@ def clean(dry_run: bool, unused: bool, config_path: str | None, state_dir: Path 
     orphans = find_orphans(location.state_dir, engine.find)
     problems = () if dry_run else engine.remove(orphans.removal).problems
     cleaned = engine.clean(_cleaning(location.state_dir, docker, unused=unused, dry_run=dry_run))
-    echo(*_orphan_lines(orphans, dry_run=dry_run), *_image_lines(cleaned, docker.cleanup, dry_run=dry_run))
+    if json:
+        shown = {"orphans": orphans, "engine": cleaned, "removed": not dry_run}
+        echo_json(msgspec.to_builtins(shown))
+    else:
+        echo(*_orphan_lines(orphans, dry_run=dry_run), *_image_lines(cleaned, docker.cleanup, dry_run=dry_run))
     for problem in (*problems, *cleaned.problems):
         echo(problem, err=True)
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, image_job, repository_job
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
-from launchd.cli.options import build_options, entity_option, include_option, server_options
+from launchd.cli.options import build_options, entity_option, include_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.cli.upload_job import upload_job
 from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, parse_job_name, safe_name
@@ -147,17 +148,21 @@ def _split_command(entry_point: str | None) -> tuple[str, ...]:
 
 
 @job.command("list")
+@json_option
 @project_option
 @entity_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_all(project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+def list_all(json: bool, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the jobs of a project, with all their versions."""
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         found = list_jobs(server, owner, project)
         if not found:
             require_entity(server, owner)
+    if json:
+        echo_json(msgspec.to_builtins(found))
+        return
     if not found:
         echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
         return

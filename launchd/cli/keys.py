@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import server_options
+from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.models import AccountEvent, KeyDetail
 from launchd.humanize import format_minute, one_line
 
@@ -42,14 +43,18 @@ def create(description: str, role: str, user: str | None, url: str | None, state
 
 
 @key.command("list")
+@json_option
 @user_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None:
+def list_keys(json: bool, user: str | None, url: str | None, state_dir: Path | None) -> None:
     """List API keys, without their secrets."""
     with queue_server(url, state_dir) as server:
         owner = user or server.viewer().username or ""
         keys = server.keys(owner)
+    if json:
+        echo_json(msgspec.to_builtins(keys))
+        return
     if not keys:
         echo(f"There are no API keys of {owner!r} that you may see.")
         return
@@ -58,14 +63,18 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
 
 
 @key.command("log")
+@json_option
 @user_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def show_log(user: str | None, url: str | None, state_dir: Path | None) -> None:
+def show_log(json: bool, user: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show what others did to your API keys: administrators of the server, and admins of a service account's team."""
     with queue_server(url, state_dir) as server:
         owner = user or server.viewer().username or ""
         events = server.account_events(owner)
+    if json:
+        echo_json(msgspec.to_builtins(events))
+        return
     if not events:
         echo(f"There is nothing that others did to the API keys of {owner!r}, as far as you may see.")
         return

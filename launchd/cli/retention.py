@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import server_options
+from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.artifacts import apply_retention
 from launchd.client.models import RetainedNoLonger
 from launchd.humanize import format_minute
@@ -18,9 +19,10 @@ HEADERS = ("PROJECT", "RUN", "ENDED", "BYTES", "GOES", "WHY")
 
 @click.command()
 @click.option("--remove", is_flag=True, help="Remove them now; the server does so by itself every hour.")
+@json_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def retention(remove: bool, url: str | None, state_dir: Path | None) -> None:
+def retention(remove: bool, json: bool, url: str | None, state_dir: Path | None) -> None:
     """Show the ended runs that the queue server's rules (`launchd server --keep-runs`) let go, and why.
 
     Never among them: a run that an item, a sweep or a living run needs, or that made an artifact with an alias or a
@@ -28,6 +30,9 @@ def retention(remove: bool, url: str | None, state_dir: Path | None) -> None:
     """
     with queue_server(url, state_dir) as server:
         found = apply_retention(server, remove=remove)
+    if json:
+        echo_json(msgspec.to_builtins(found))
+        return
     if found.runs:
         echo(*table(HEADERS, [_row(run) for run in found.runs], terminal_width()))
     done = "were removed" if remove else "would be removed"

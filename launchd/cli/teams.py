@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.cli.errors import report_errors
 from launchd.cli.keys import key_role_option
-from launchd.cli.options import server_options
+from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.models import Member
 from launchd.humanize import counted, one_line
 
@@ -39,23 +40,28 @@ def create(name: str, admin: str | None, url: str | None, state_dir: Path | None
 
 
 @team.command("list")
+@json_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_teams(url: str | None, state_dir: Path | None) -> None:
+def list_teams(json: bool, url: str | None, state_dir: Path | None) -> None:
     """List the entities you belong to, your own included."""
     with queue_server(url, state_dir) as server:
-        for name in server.viewer().teams:
-            echo(name)
+        names = server.viewer().teams
+    if json:
+        echo_json(list(names))
+    elif names:
+        echo(*names)
 
 
 @team.command()
 @click.argument("name")
+@json_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def show(name: str, url: str | None, state_dir: Path | None) -> None:
+def show(name: str, json: bool, url: str | None, state_dir: Path | None) -> None:
     """List the members of a team."""
     with queue_server(url, state_dir) as server:
-        _print(server.members(name))
+        _print(server.members(name), as_json=json)
 
 
 @team.command(epilog="\b\nExample:\n  launchd team add vision ada --role admin")
@@ -150,19 +156,23 @@ def delete_service_account(team_name: str, name: str, yes: bool, url: str | None
 
 @service_account.command("list")
 @click.argument("team_name", metavar="TEAM")
+@json_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_service_accounts(team_name: str, url: str | None, state_dir: Path | None) -> None:
+def list_service_accounts(team_name: str, json: bool, url: str | None, state_dir: Path | None) -> None:
     """List the service accounts of a team."""
     with queue_server(url, state_dir) as server:
         accounts = [member for member in server.members(team_name) if member.account_type == SERVICE]
-    if not accounts:
+    if accounts or json:
+        _print(accounts, as_json=json)
+    else:
         echo(f"Team {team_name!r} has no service accounts.")
+
+
+def _print(members: Sequence[Member], *, as_json: bool) -> None:
+    if as_json:
+        echo_json(msgspec.to_builtins(members))
         return
-    _print(accounts)
-
-
-def _print(members: Sequence[Member]) -> None:
     rows = [[Span(text) for text in _texts(member)] for member in members]
     echo(*table(("NAME", "ROLE", "KIND", "EMAIL"), rows, terminal_width()))
 

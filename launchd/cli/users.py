@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import server_options
+from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.models import UserDetail
 from launchd.humanize import counted, one_line
 
@@ -74,12 +75,16 @@ def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> Non
 
 
 @user.command("list")
+@json_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_users(url: str | None, state_dir: Path | None) -> None:
+def list_users(json: bool, url: str | None, state_dir: Path | None) -> None:
     """List the users: all of them for an administrator, else those of your teams."""
     with queue_server(url, state_dir) as server:
         found = server.users()
+    if json:
+        echo_json(msgspec.to_builtins(found))
+        return
     rows = [[Span(text) for text in _texts(detail)] for detail in found]
     echo(*table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width()))
 

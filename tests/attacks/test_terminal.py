@@ -375,14 +375,17 @@ def hostile_engine(status: int = 200) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--unused",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--unused",), ("--json",)], ids=" ".join)
 def test_a_container_engine_writes_nothing_but_text(arguments: tuple[str, ...], status: int) -> None:
     with hostile_engine(status) as config:
         done = run("clean", *arguments, "-c", config)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert_nothing_is_obeyed(done.output)
     assert_nothing_is_obeyed(done.stderr)
-    assert r"\x1b[2J" in done.output, "the command does not show what it is told, and tries nothing here"
+    # Escaped as in a text, or as in JSON.
+    assert re.search(r"\\(x|u00)1b\[2J", done.output), (
+        "the command does not show what it is told, and tries nothing here"
+    )
 
 
 def test_what_is_examined_writes_nothing_but_text() -> None:
