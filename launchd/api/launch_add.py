@@ -14,7 +14,7 @@ from launchd.api.image_jobs import image_job_spec, require_buildable
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.rerun import resolve_rerun
-from launchd.api.run_spec import LaunchArgs, draft_spec
+from launchd.api.run_spec import LaunchArgs, SpecDraft, draft_spec
 from launchd.api.sources import DEFAULT_QUEUE, PRIORITIES, artifact_name
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import ServerBusy, ServerUnreachable
@@ -120,19 +120,38 @@ def launch_add(
     )
     variables = as_mapping(template_variables, "template_variables")
     draft = draft_spec(resolve_rerun(access, args), entity or access.default_entity, access.default_project)
-    given = draft.spec.pop("priority", None) if priority is None else priority
-    number = None if given is None else priority_number(given)
-    owner = draft.spec.get("queue_entity") or draft.spec["entity"]
-    queue = _queue(access, owner, queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
+    number = _priority_of(draft.spec, priority)
+    queues_project = project_queue or QUEUE_PROJECT
+    queue = _queue(access, _owner_of(draft.spec), queue_name or DEFAULT_QUEUE, queues_project)
     wanted = draft.spec.get("resource") or queue.resource_type or DEFAULT_RESOURCE
     if build:
-        require_buildable(draft, wanted)
+        spec = _built_spec(access, draft, config, wanted)
     else:
         _refuse_repository(draft.spec, wanted)
-    spec = complete_spec(access, draft.spec, draft.directory) | {"resource": wanted}
-    if build:
-        spec = image_job_spec(access, draft, spec, as_mapping(config, "config"), wanted)
-    return _push(access, spec, queue, project_queue or QUEUE_PROJECT, variables, number)
+        spec = _resolved_spec(access, draft, wanted)
+    return _push(access, spec, queue, queues_project, variables, number)
+
+
+def _built_spec(access: Access, draft: SpecDraft, config: Mapping[str, Any] | None, resource: str) -> dict[str, Any]:
+    require_buildable(draft, resource)
+    spec = _resolved_spec(access, draft, resource)
+    return image_job_spec(access, draft, spec, as_mapping(config, "config"), resource)
+
+
+def _resolved_spec(access: Access, draft: SpecDraft, resource: str) -> dict[str, Any]:
+    return complete_spec(access, draft.spec, draft.directory) | {"resource": resource}
+
+
+def _owner_of(spec: Mapping[str, Any]) -> str:
+    """Return the entity whose queue is meant."""
+    owner: str = spec.get("queue_entity") or spec["entity"]
+    return owner
+
+
+def _priority_of(spec: dict[str, Any], given: int | str | None) -> int | None:
+    """Return the number of the priority that is given, else of the one in the run spec, which no push sends."""
+    wanted = spec.pop("priority", None) if given is None else given
+    return None if wanted is None else priority_number(wanted)
 
 
 def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) -> dict[str, Any]:
@@ -181,7 +200,7 @@ def _push(
     priority: int | None,
 ) -> QueuedRun:
     server = access.queue_server
-    owner = spec.get("queue_entity") or spec["entity"]
+    owner = _owner_of(spec)
     variables = dict(spec.pop("template_variables", None) or {}) | template_variables
     if server.capabilities().launchd_protocol:
         spec["author"] = _author(server, spec.get("author"))

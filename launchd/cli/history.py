@@ -1,7 +1,7 @@
 """`launchd history`: what ran on this host, from the journal of its agent, which need not run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -74,19 +74,20 @@ def history(
     """
     if as_json and as_csv:
         raise click.UsageError("Give one of --json and --csv.")
-    found = [
-        entry
-        for entry in _read(agent_locations(config_path, state_dir), _moment(since))
-        if (not queues or entry.queue in queues)
-        and (not users or entry.user in users)
-        and (not outcomes or entry.outcome in outcomes)
-    ]
+    entries = _read(agent_locations(config_path, state_dir), _moment(since))
+    found = _chosen(entries, {"queue": queues, "user": users, "outcome": outcomes})
     if by:
         _show_sums(found, by, as_json=as_json, as_csv=as_csv)
         return
     if limit is None and not (as_json or as_csv):
         limit = DEFAULT_LIMIT
     _show_jobs(found[:limit], len(found), as_json=as_json, as_csv=as_csv)
+
+
+def _chosen(entries: Sequence[HistoryEntry], wanted: Mapping[str, tuple[str, ...]]) -> list[HistoryEntry]:
+    """Return the entries of which each named field has one of its values; any value where none is named."""
+    asked = {field: values for field, values in wanted.items() if values}
+    return [entry for entry in entries if all(getattr(entry, field) in asked[field] for field in asked)]
 
 
 def _moment(since: str | None) -> float:

@@ -75,30 +75,10 @@ def author_of(spec: Mapping[str, Any] | None) -> str:
 
 def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[Line]:
     """Return everything of an item; ``agent`` is the one that has or had it, ``reasons`` why it is where it is."""
-    spec, is_over = item.run_spec or {}, item.finished_at is not None
+    spec = item.run_spec or {}
     return [
         [Span(f"Item {item.id}", bold=True), Span("  "), Span(item.state.lower(), COLOURS.get(item.state))],
-        *labelled(
-            name=str(spec.get("name") or ""),
-            runs=command_of(spec),
-            project=f"{spec.get('entity') or item.entity_name or '-'}/{spec.get('project') or '-'}",
-            run=item.associated_run_id,
-            author=author_of(spec),
-            queue=f"{item.queue_name or '-'} of {item.entity_name or '-'}",
-            resource=str(spec.get("resource") or ""),
-            gpus=item.gpus,
-            host=_host(agent),
-            phase=item.phase,
-            pushed=format_moment(item.created_at),
-            leased=_since(item.leased_at, item.created_at, "after a wait of"),
-            started=_since(item.started_at, item.leased_at, "prepared in"),
-            ended=_since(item.finished_at, item.started_at, "ran for"),
-            exit=None if item.exit_code is None else str(item.exit_code),
-            stage=item.stage,
-            doing=None if is_over else item.message,
-            outcome=item.message if is_over else None,
-            stop=item.stop_reason if item.stop_requested else None,
-        ),
+        *labelled(**_about(item, spec), host=_host(agent), phase=item.phase, **_course(item)),
         *_many("warning", [f"{warning.stage}: {warning.message}" for warning in item.warnings]),
         *_many("why", reasons),
         *_many("next", [command.format(id=item.id) for command in _NEXT.get(item.state, ())]),
@@ -106,6 +86,34 @@ def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[
         "Its run spec, with the arguments of its queue, secrets masked:",
         *redact(json.dumps(masked(spec), indent=2), ()).split("\n"),
     ]
+
+
+def _about(item: Item, spec: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what an item runs, for whom, and with what."""
+    return {
+        "name": str(spec.get("name") or ""),
+        "runs": command_of(spec),
+        "project": f"{spec.get('entity') or item.entity_name or '-'}/{spec.get('project') or '-'}",
+        "run": item.associated_run_id,
+        "author": author_of(spec),
+        "queue": f"{item.queue_name or '-'} of {item.entity_name or '-'}",
+        "resource": str(spec.get("resource") or ""),
+        "gpus": item.gpus,
+    }
+
+
+def _course(item: Item) -> dict[str, str | None]:
+    """Return what became of an item when."""
+    return {
+        "pushed": format_moment(item.created_at),
+        "leased": _since(item.leased_at, item.created_at, "after a wait of"),
+        "started": _since(item.started_at, item.leased_at, "prepared in"),
+        "ended": _since(item.finished_at, item.started_at, "ran for"),
+        "exit": None if item.exit_code is None else str(item.exit_code),
+        "stage": item.stage,
+        "outcome" if item.finished_at is not None else "doing": item.message,
+        "stop": item.stop_reason if item.stop_requested else None,
+    }
 
 
 def labelled(**values: str | None) -> list[Line]:

@@ -144,11 +144,7 @@ def launch(
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
     """
-    if target is not None and more:
-        command = shlex.join([target, *more])
-        raise click.UsageError(f"Launch one TARGET. For a command, write: launchd launch -- {command}")
-    if len([one for one in (target, job, docker_image) if one is not None]) > 1:
-        raise click.UsageError("Give one of TARGET, --job and --docker-image.")
+    _check_what_is_launched(target, more, job, docker_image)
     source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
     options = JobOptions(
         entry_point=source.entry_point or DEFAULT_ENTRY_POINT,
@@ -157,12 +153,9 @@ def launch(
         base_image=base_image,
     )
     _check_options(options, target, job)
-    docker = None if docker_image is None else {"docker_image": docker_image}
-    flags = {"project": project, "name": name, "resource": resource, "job": job, "docker": docker}
-    spec = build_run_spec(source, json_mapping(config, "--config"), flags)
-    if job is not None and dockerfile is not None:
-        spec["overrides"]["dockerfile"] = dockerfile
-    number = None if priority is None else PRIORITIES[priority]
+    flags = {"project": project, "name": name, "resource": resource, "job": job}
+    spec = _spec_of(source, json_mapping(config, "--config"), flags, docker_image, dockerfile)
+    number = PRIORITIES.get(priority or "")
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         if options.needs_job and job is None:
@@ -172,9 +165,39 @@ def launch(
         if at_once:
             echo(submission.item_id)
             return
-        echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
-        with_output = sys.stdout.isatty() if follow is None else follow
-        context.exit(follow_item(server, submission, with_output=with_output))
+        context.exit(_follow(server, submission, follow))
+
+
+def _check_what_is_launched(
+    target: str | None, more: tuple[str, ...], job: str | None, docker_image: str | None
+) -> None:
+    if target is not None and more:
+        command = shlex.join([target, *more])
+        raise click.UsageError(f"Launch one TARGET. For a command, write: launchd launch -- {command}")
+    if [target, job, docker_image].count(None) < 2:
+        raise click.UsageError("Give one of TARGET, --job and --docker-image.")
+
+
+def _spec_of(
+    source: Target,
+    config: dict[str, Any],
+    flags: Mapping[str, Any],
+    docker_image: str | None,
+    dockerfile: str | None,
+) -> dict[str, Any]:
+    """Return the run spec; a Dockerfile stands in it where a job is launched, which has one of its own."""
+    docker = None if docker_image is None else {"docker_image": docker_image}
+    spec = build_run_spec(source, config, {**flags, "docker": docker})
+    if flags["job"] is not None and dockerfile is not None:
+        spec["overrides"]["dockerfile"] = dockerfile
+    return spec
+
+
+def _follow(server: QueueServer, submission: Submission, follow: bool | None) -> int:
+    """Follow an item to its end; with its output on a terminal, unless it is said. Returns the exit code."""
+    echo(f"Item {submission.item_id} in queue {submission.queue!r} of {submission.entity!r}")
+    with_output = sys.stdout.isatty() if follow is None else follow
+    return follow_item(server, submission, with_output=with_output)
 
 
 def _check_options(options: JobOptions, target: str | None, job: str | None) -> None:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -18,7 +19,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entit
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.errors import Refused
-from launchd.client.queue_server import Item, QueueDetail
+from launchd.client.queue_server import Item, QueueDetail, QueueSettings
 from launchd.humanize import format_minute, format_moment, local_zone, one_line
 
 _ITEM_HEADERS = ("ITEM", "STATE", "PRIORITY", "RUN", "AUTHOR", "HOST")
@@ -79,21 +80,31 @@ def update(
         before = server.queue_settings(owner, name)
         if before is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
-        old = before.resource or DEFAULT_RESOURCE
-        kept = ((before.config or {}).get("resource_args") or {}).get(old) or {}
-        mode = before.prioritization_mode or "DISABLED"
         warnings = server.upsert_queue(
             owner,
             name,
-            resource=resource or old,
-            config=kept if arguments is None else arguments,
-            prioritization=mode if priorities is None else ("V0" if priorities else "DISABLED"),
+            resource=resource or before.resource or DEFAULT_RESOURCE,
+            config=_arguments_of(before) if arguments is None else arguments,
+            prioritization=_mode(before, priorities),
             template_variables=before.template_variables,
             external_links=before.external_links,
         )
     echo(f"Queue {name!r} of {owner!r} was changed.")
     for warning in warnings:
         echo(f"Warning: {warning}", err=True)
+
+
+def _arguments_of(settings: QueueSettings) -> dict[str, Any]:
+    """Return the arguments that a queue gives its resource."""
+    by_resource = (settings.config or {}).get("resource_args") or {}
+    return by_resource.get(settings.resource or DEFAULT_RESOURCE) or {}
+
+
+def _mode(settings: QueueSettings, priorities: bool | None) -> str:
+    """Return W&B's word for whether items have priorities: as wanted, else as it is."""
+    if priorities is None:
+        return settings.prioritization_mode or "DISABLED"
+    return "V0" if priorities else "DISABLED"
 
 
 @queue.command("list")

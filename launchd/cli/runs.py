@@ -156,24 +156,26 @@ def _projects(server: QueueServer, entity: str) -> list[str]:
 
 def _require_run(server: QueueServer, word: str, project: str | None, entity: str | None) -> Run:
     """Return the run that is meant, with everything but its history; raises `QueueServerError` where none is."""
-    *path, run_id = word.strip("/").split("/")
-    if path and path[-1] == "runs":
-        path.pop()
-    if len(path) > 2:
-        raise Refused(f"{word!r} is no run: name it by its id, or as ENTITY/PROJECT/ID.")
+    path, run_id = _path_of(word)
     owner = path[0] if len(path) == 2 else resolve_entity(server, entity)
     place = path[-1] if path else project
-    matches = [
-        run
-        for name in ([place] if place else _projects(server, owner))
-        for run in find_runs(server, owner, name, run_id)
-    ]
-    chosen = _choose(matches, run_id)
+    names = [place] if place else _projects(server, owner)
+    chosen = _choose([run for name in names for run in find_runs(server, owner, name, run_id)], run_id)
     whole = read_run(server, owner, chosen.project, chosen.id) if chosen is not None else None
     if whole is None:
         where = f"in project {place!r} of {owner!r}" if place else f"of {owner!r}"
         raise Refused(f"There is no run {run_id!r} {where} at {server.base_url} that you may see.")
     return whole
+
+
+def _path_of(word: str) -> tuple[list[str], str]:
+    """Return what stands before the id of a run, which is [[ENTITY/]PROJECT], and the id."""
+    *path, run_id = word.strip("/").split("/")
+    if path and path[-1] == "runs":
+        path.pop()
+    if len(path) > 2:
+        raise Refused(f"{word!r} is no run: name it by its id, or as ENTITY/PROJECT/ID.")
+    return path, run_id
 
 
 def _choose(matches: Sequence[Run], word: str) -> Run | None:

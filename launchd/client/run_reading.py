@@ -9,7 +9,7 @@ import msgspec
 from launchd.client.base import as_json
 from launchd.client.operations import run_reading
 from launchd.client.queue_server import QueueServer
-from launchd.client.responses import ReadRun
+from launchd.client.responses import ReadRun, RunGit, RunInfo
 from launchd.client.run_values import decode_config, decode_values
 
 _MOST_PROJECTS = 1000
@@ -98,8 +98,6 @@ def _runs(
 
 
 def _run(entity: str, project: str, found: ReadRun) -> Run:
-    info, history = found.run_info, found.history_keys
-    git = info.git if info else None
     return Run(
         entity=entity,
         project=project,
@@ -116,12 +114,23 @@ def _run(entity: str, project: str, found: ReadRun) -> Run:
         job_type=found.job_type,
         notes=found.notes,
         sweep=found.sweep_name,
-        program=info.program if info else None,
-        repository=git.remote if git else None,
-        commit=git.commit if git else found.commit,
         files=found.file_count or 0,
         lines=found.history_line_count or 0,
-        metrics=tuple(sorted(name for name in history.keys if not name.startswith("_"))) if history else (),
+        metrics=_metrics(found),
         config=decode_config(found.config),
         summary=decode_values(found.summary_metrics),
+        **_origin(found),
     )
+
+
+def _origin(found: ReadRun) -> dict[str, str | None]:
+    """Return which program the run was, of which commit."""
+    info = found.run_info or RunInfo()
+    git = info.git or RunGit(commit=found.commit)
+    return {"program": info.program, "repository": git.remote, "commit": git.commit}
+
+
+def _metrics(found: ReadRun) -> tuple[str, ...]:
+    """Return the keys of the history that are the program's own."""
+    keys = found.history_keys.keys if found.history_keys else ()
+    return tuple(sorted(name for name in keys if not name.startswith("_")))
