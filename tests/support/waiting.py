@@ -7,8 +7,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Between two looks.
+#: Between two looks while something shall stay as it is.
 INTERVAL_SECONDS = 0.02
+#: Between two looks at something that is waited for, at first and at most.
+FIRST_SECONDS, MOST_SECONDS = 0.005, 0.1
 
 
 def patience(seconds: float) -> float:
@@ -19,13 +21,14 @@ def patience(seconds: float) -> float:
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "it") -> T:
     """Return the first true value of ``predicate``.
 
-    Raises ``TimeoutError`` after ``timeout`` seconds, on a busy machine later (:func:`patience`).
+    Raises ``TimeoutError`` after ``timeout`` seconds, on a busy machine later (:func:`patience`). Looks again after a
+    tenth of the time that it has waited: a look is often a request, which keeps others from what is waited for.
     """
     begun = time.monotonic()
     while not (value := predicate()):
         if (waited := time.monotonic() - begun) > timeout and waited > patience(timeout):
             raise TimeoutError(f"{what} did not happen within {waited:.1f} s")
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(min(max(waited / 10, FIRST_SECONDS), MOST_SECONDS))
     return value
 
 
