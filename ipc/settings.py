@@ -358,8 +358,10 @@ class KubernetesConfig(msgspec.Struct, frozen=True):
     ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
     account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
     None that of the context. An answer of the API may take ``timeout_seconds``. With ``pull_secrets``, jobs of
-    images in the agent's registry get a Secret with its credentials to pull them. ``builds`` is about images that are
-    built there.
+    images in the agent's registry get a Secret with its credentials to pull them. Files of jobs that no image has reach
+    pods by ``code_claim``, a PersistentVolumeClaim that this host has mounted at ``code_claim_directory``; None stands
+    for ``$WANDB_LAUNCH_CODE_PVC_NAME`` and ``$WANDB_LAUNCH_CODE_PVC_MOUNT_PATH``, and for Secrets without these.
+    ``builds`` is about images that are built there.
     """
 
     config_file: str | None = None
@@ -367,6 +369,8 @@ class KubernetesConfig(msgspec.Struct, frozen=True):
     namespace: str | None = None
     timeout_seconds: float = 30.0
     pull_secrets: bool = True
+    code_claim: str | None = None
+    code_claim_directory: str | None = None
     builds: PodBuildsConfig = PodBuildsConfig()
 
 

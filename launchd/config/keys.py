@@ -135,6 +135,8 @@ KUBERNETES: Table = {
     "namespace": validators.text,
     "timeout_seconds": validators.positive_seconds,
     "pull_secrets": validators.boolean,
+    "code_claim": validators.text,
+    "code_claim_directory": validators.absolute_path,
 }
 
 POD_BUILDS: Table = {

@@ -43,7 +43,7 @@ _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
 class Code(msgspec.Struct, frozen=True):
-    """A job's files that are in no image: an archive, or its parts, in the source ``volume``.
+    """A job's files that are in no image: an archive, or its parts, in the source ``volume``, below ``sub_path``.
 
     ``image`` unpacks it, with a shell and tar; ``place`` is the path within the files in which the job runs.
     """
@@ -51,6 +51,7 @@ class Code(msgspec.Struct, frozen=True):
     volume: Object
     image: str
     place: str = ""
+    sub_path: str | None = None
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -233,6 +234,8 @@ def _mount_code(pod: Object, code: Code) -> None:
         container["volumeMounts"] = [*_list(container, "volumeMounts"), mount]
         container.setdefault("workingDir", posixpath.normpath(posixpath.join(CODE_PLACE, code.place)))
     packed = {"name": CODE_ARCHIVE_VOLUME, "mountPath": _ARCHIVE_PLACE, "readOnly": True}
+    if code.sub_path is not None:
+        packed["subPath"] = code.sub_path
     unpack = {
         "name": CODE_CONTAINER,
         "image": code.image,

@@ -59,6 +59,16 @@ def service_refusals(services: Iterable[dict[str, Any]], rules: KubernetesRules)
     return found
 
 
+def claim_refusals(manifests: Iterable[Any], own: str) -> list[str]:
+    """Return a sentence for each place where the claim ``own``, with the files of other jobs, is named."""
+    return [
+        f"{place}: The claim {own} is the agent's, and no job may name it."
+        for manifest in manifests
+        for place, key, value in _walk(manifest, "")
+        if key == "claimName" and value == own
+    ]
+
+
 def access_refusals(arguments: Arguments, rules: KubernetesRules) -> list[str]:
     """Return a sentence for each way to a cluster that the job names and the rules do not grant."""
     return list(_of_access(arguments, rules))

@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import (
+    HostError,
+    InvalidSpec,
+    JobCancelled,
+    PolicyRefused,
+    RunnerUnavailable,
+    SourceError,
+    SubmitError,
+)
 from ipc.handles import ExitResult, Handle
 from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
@@ -27,6 +35,7 @@ from workers.kubernetes.access import Access
 from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
 from workers.kubernetes.archives import MOST_PARTS, PART_BYTES, part_names, parts_of, volume_of
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
+from workers.kubernetes.code_claim import find_code_claim
 from workers.kubernetes.discovery import JOBS, Kind, find_kind
 from workers.kubernetes.job_secrets import complete, key_secret, names_in, pull_secret
 from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_object
@@ -112,7 +121,11 @@ class KubernetesRunner(Runner):
         _refuse(policy.access_refusals(arguments, rules))
         self._api(arguments.access(self._order.kubernetes)).connect()
         _refuse(policy.refusals(arguments, self._namespace(arguments), rules))
-        _refuse(policy.service_refusals(self._service_manifests(image or ""), rules))
+        services = self._service_manifests(image or "")
+        _refuse(policy.service_refusals(services, rules))
+        claim = find_code_claim(self._order.kubernetes)
+        if claim is not None:
+            _refuse(policy.claim_refusals([arguments.manifest, *services], claim.name))
         read_patience(self._order)
 
     def _require_image(self, image: str) -> None:
@@ -155,11 +168,12 @@ class KubernetesRunner(Runner):
 
     def _require_room(self, code: Path) -> None:
         size, most = code.stat().st_size, MOST_PARTS * PART_BYTES
-        if size > most:
+        if size > most and find_code_claim(self._order.kubernetes) is None:
             raise SourceError(
                 f"The job's files, {size / 1e6:.1f} MB when packed, are too many to reach a pod in no image, which"
                 f" {most / 1e6:.1f} MB may.",
-                hint="Have the administrator choose a builder, such as buildah-pod; and leave large data out of them.",
+                hint="Have the administrator choose a builder, such as buildah-pod, or set"
+                " launchd.kubernetes.code_claim; and leave large data out of them.",
             )
         arguments = self._arguments("")
         if not arguments.is_job:
@@ -180,8 +194,8 @@ class KubernetesRunner(Runner):
         api = self._api(access)
         pull = pull_secret(launch.name, launch.build.image, self._order)
         content = self._content(launch, namespace, pull)
-        parts = self._code_parts(launch)
-        content = msgspec.structs.replace(content, code=_code(launch, parts))
+        code, parts = self._code(launch)
+        content = msgspec.structs.replace(content, code=code)
         body = workload_object(arguments, content)
         services = self._services(content, launch.build.image or "")
         keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
@@ -193,7 +207,11 @@ class KubernetesRunner(Runner):
             self._bring_services(api, services, launch.name, secrets)
             created = self._create(api, kind, body, content, secrets)
         except ApiRefusal as refusal:
+            self._remove_code(launch.name)
             raise SubmitError(f"Kubernetes refused the job: {refusal.message}.") from refusal
+        except (JobCancelled, SubmitError, InvalidSpec):
+            self._remove_code(launch.name)
+            raise
         handle = _handle(launch.name, access, kind, created)
         self._own_secrets(api, kind, created)
         own_services(api, services, _owner(handle))
@@ -212,11 +230,24 @@ class KubernetesRunner(Runner):
                 self._remove_secret(api, secret["metadata"]["namespace"], secret["metadata"]["name"])
             raise
 
-    def _code_parts(self, launch: LaunchRequest) -> tuple[Object, ...]:
-        """Return the Secrets with the job's files, none where an image has them."""
+    def _code(self, launch: LaunchRequest) -> tuple[Code | None, tuple[Object, ...]]:
+        """Return the job's files as its pod gets them, and the Secrets that have them; nothing where an image does."""
         if launch.build.code is None:
-            return ()
-        return parts_of(Path(launch.build.code), f"{launch.name}-code", CODE_FILE)
+            return None, ()
+        archive, image = Path(launch.build.code), launch.build.image or ""
+        claim = find_code_claim(self._order.kubernetes)
+        if claim is not None:
+            claim.put(archive, launch.name, CODE_FILE)
+            return Code(claim.volume, image, launch.place, launch.name), ()
+        parts = parts_of(archive, f"{launch.name}-code", CODE_FILE)
+        return Code(volume_of(parts), image, launch.place), parts
+
+    def _remove_code(self, name: str) -> None:
+        """Remove the job's files from the claim, where they are in one."""
+        with suppress(HostError):
+            claim = find_code_claim(self._order.kubernetes)
+            if claim is not None:
+                claim.remove(name)
 
     def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order
@@ -306,6 +337,7 @@ class KubernetesRunner(Runner):
     def _remove_what_was_made(self, api: KubernetesApi, namespace: str, name: str) -> None:
         """Remove what was made for a job that has no object; its files were created in order."""
         self._remove_services(api, namespace, name)
+        self._remove_code(name)
         for secret in (name, f"{name}-pull"):
             self._asked(lambda one=secret: api.delete(_secrets(namespace, one)))  # type: ignore[misc]
         for part in part_names(f"{name}-code"):
@@ -432,6 +464,7 @@ class KubernetesRunner(Runner):
         if records.read_end(self._directory) is None:
             self.inspect(handle)
         namespace = str(handle.data["namespace"])
+        self._remove_code(handle.name)
         self._asked(lambda: api.delete(_secrets(namespace, handle.name)))
         self._remove_services(api, namespace, handle.name)
         spec = self._order.spec.resource_args.get(KUBERNETES) or {}
@@ -462,12 +495,6 @@ class KubernetesRunner(Runner):
             if refusal.status in (NOT_FOUND, CONFLICT):
                 return None
             raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
-
-
-def _code(launch: LaunchRequest, parts: tuple[Object, ...]) -> Code | None:
-    if not parts:
-        return None
-    return Code(volume_of(parts), launch.build.image or "", launch.place)
 
 
 def read_patience(order: WorkOrder) -> float:

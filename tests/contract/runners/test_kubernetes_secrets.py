@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.errors import PolicyRefused, SourceError, SubmitError
+from ipc.errors import HostError, PolicyRefused, SourceError, SubmitError
 from ipc.settings import KubernetesConfig, RegistryAccess, RegistryConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
@@ -44,8 +44,16 @@ def make_runner(tmp_path: Path, cluster: FakeKubernetes) -> RunnerMaker:
     password.chmod(0o600)
     access = RegistryAccess(username="ada", password_file=str(password), docker_config="/nonexistent")
 
-    def make(image: str, build: Build | None = None, *, pulls: bool = True, **manifest: Any) -> Any:
-        config = KubernetesConfig(str(cluster.write_config(tmp_path / "kubeconfig")), pull_secrets=pulls)
+    def make(
+        image: str,
+        build: Build | None = None,
+        *,
+        pulls: bool = True,
+        claim: dict[str, Any] | None = None,
+        **manifest: Any,
+    ) -> Any:
+        file = str(cluster.write_config(tmp_path / "kubeconfig"))
+        config = KubernetesConfig(file, pull_secrets=pulls, **(claim or {}))
         job = Job(
             tmp_path / "state" / "jobs" / NAME,
             resource="kubernetes",
@@ -139,6 +147,56 @@ def test_code_in_no_image_is_unpacked_before_the_job_begins(
     assert "train/main.py" in "".join(members(cluster, parts))
     runner.delete(handle)
     assert cluster.objects("secrets") == []
+
+
+def claim_in(directory: Path) -> dict[str, Any]:
+    """Return the settings for a claim that is mounted at ``directory``, which is made."""
+    directory.mkdir()
+    return {"code_claim": "code", "code_claim_directory": str(directory)}
+
+
+def test_code_reaches_the_pod_through_a_claim_and_is_gone_with_the_job(
+    make_runner: RunnerMaker, cluster: FakeKubernetes, make_context: Callable[..., JobContext], tmp_path: Path
+) -> None:
+    code = packed(tmp_path, os.urandom(21 * PART_BYTES))
+    build = Build(image="python:3.12-slim", code=str(code))
+    runner, launch = make_runner("python:3.12-slim", build, claim=claim_in(tmp_path / "claim"))
+    runner.fetch_built(launch.build, make_context())
+
+    handle = runner.submit(launch)
+
+    pod = pod_of(cluster)
+    (mount,) = [one for one in pod["initContainers"][0]["volumeMounts"] if one["name"] == "launchd-source-code"]
+    assert (mount["subPath"], mount["readOnly"]) == (NAME, True)
+    assert {"name": mount["name"], "persistentVolumeClaim": {"claimName": "code"}} in pod["volumes"]
+    assert not [one for one in cluster.objects("secrets") if "-code-" in one["metadata"]["name"]]
+    with tarfile.open(tmp_path / "claim" / NAME / "code.tgz") as archive:
+        assert "./train/main.py" in archive.getnames()
+    runner.delete(handle)
+    assert list((tmp_path / "claim").iterdir()) == []
+
+
+def test_code_of_a_job_that_is_refused_does_not_stay_in_a_claim(
+    make_runner: RunnerMaker, cluster: FakeKubernetes, tmp_path: Path
+) -> None:
+    build = Build(image="train:1", code=str(packed(tmp_path, b"")))
+    runner, launch = make_runner("train:1", build, claim=claim_in(tmp_path / "claim"))
+    cluster.fail(Fault("POST", "/jobs", 403))
+
+    with pytest.raises(SubmitError):
+        runner.submit(launch)
+
+    assert list((tmp_path / "claim").iterdir()) == []
+
+
+def test_no_job_names_the_claim_and_half_a_claim_is_told(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    volumes = [{"name": "x", "persistentVolumeClaim": {"claimName": "code"}}]
+    pod = {"template": {"spec": {"containers": [{}], "volumes": volumes}}}
+
+    with pytest.raises(PolicyRefused, match="The claim code is the agent's, and no job may name it"):
+        make_runner("train:1", claim=claim_in(tmp_path / "claim"), spec=pod)
+    with pytest.raises(HostError, match="It is not said where this host has the claim code"):
+        make_runner("train:1", claim={"code_claim": "code"})
 
 
 def packed(tmp_path: Path, filling: bytes) -> Path:
