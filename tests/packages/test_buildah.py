@@ -1,13 +1,15 @@
 """buildah under the real unit: what its sandbox keeps from a build, and a build that is run once that is opened."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.packages.conftest import ROOT
-from tests.packages.jobs import AGENT, CONFIG, output, status
+from tests.packages.jobs import AGENT, CONFIG, output
 from tests.packages.machine import Machine, machine_of
 from tests.support.registries import Buildah, running_registry
 from tests.support.waiting import wait_until
@@ -55,7 +57,7 @@ def builder(
         (code / "Dockerfile").write_text(DOCKERFILE)
         (code / "hello").write_text("hello\n")
         edits = f"s|^    #resources: .*|{RESOURCES}|; s|^launchd:|{BUILDER}\\n&\\n{NUMBERS}|"
-        machine.run(f"sed -i '{edits}' {CONFIG} && launchd config check {CONFIG} && systemctl restart {AGENT}")
+        machine.run(f"sed -i '{edits}' {CONFIG} && launchd config check -c {CONFIG} && systemctl restart {AGENT}")
         yield machine
 
 
@@ -81,7 +83,7 @@ def test_with_what_the_documentation_opens_an_image_is_built_and_run(builder: Ma
     assert builder.says("ls /srv/registry/data/docker/registry/v2/repositories/team") == "images"
     # Nothing of the build is left, in files, processes and mounts.
     assert builder.says("find /var/lib/launch-agent/buildah -mindepth 2 | head") == ""
-    assert builder.run("ps -e -o uid= | awk '$1 >= 200000'").stdout == ""
+    assert builder.says("cat /proc/[0-9]*/status | awk '/^Uid:/ && $2 >= 200000'") == ""
     assert builder.run("cat /proc/[0-9]*/mountinfo 2>/dev/null | grep agent/buildah", check=False).stdout == ""
 
 
@@ -99,7 +101,11 @@ def launch(machine: Machine) -> str:
 def build_and_run(machine: Machine) -> tuple[str, str]:
     """Launch the code; returns how the job ended, and what it said."""
     item = launch(machine)
-    ended = wait_until(
-        lambda: next((job for job in status(machine)["recent"] if job["item_id"] == item), None), 240.0, "it ended"
-    )
-    return ended["status"], ended["message"]
+    ended = wait_until(lambda: [job for job in recent(machine) if job["item_id"] == item], 240.0, "the job ended")
+    return ended[0]["status"], ended[0]["message"]
+
+
+def recent(machine: Machine) -> list[dict[str, Any]]:
+    """Return the jobs that ended last, as the agent has them."""
+    ended: list[dict[str, Any]] = json.loads(machine.says("launchd status --json"))["recent"]
+    return ended
