@@ -129,11 +129,6 @@ def test_a_run_that_does_not_exist_is_404_and_a_wrong_key_401(api: Api) -> None:
     assert response.status_code == 401
 
 
-def test_telemetry_is_switched_off(api: Api) -> None:
-    for kind in ("metrics", "logs"):
-        assert requests.post(f"{api.url}/sdk/otel/v1/{kind}", timeout=20).status_code == 404
-
-
 def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     with running_server(tmp_path) as server, server.api() as api:
         run = ClientRun(api)

@@ -139,7 +139,6 @@ def test_a_body_without_a_length_is_cut_at_the_limit(server: RunningServer) -> N
     ("method", "path", "status"),
     [
         ("GET", "/healthz", 200),
-        ("POST", "/sdk/otel/v1/metrics", 404),
         ("GET", "/nowhere", 404),
         ("GET", "/graphql", 405),
         ("PUT", "/storage/upload/1-99999999999-" + "0" * 64, 403),
