@@ -72,7 +72,7 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The queue server of this process of the run, for all tests that neither kill nor configure one."""
-    with running_server(tmp_path_factory.mktemp("queue-server"), *SHARED, empty=True) as running:
+    with running_server(tmp_path_factory.mktemp("queue-server"), *SHARED) as running:
         yield running
 
 

@@ -72,6 +72,7 @@ SECONDS = {
     "tests/compat/test_runs.py": 20,
     "tests/contract/server/test_collection.py": 20,
     "tests/contract/server/test_every_field.py": 20,
+    "tests/contract/server/test_reconciliation.py": 20,
     "tests/e2e/test_demo.py": 20,
     "tests/compat/test_queues.py": 15,
     "tests/process/test_job_states.py": 15,
