@@ -10,6 +10,8 @@ from tests.support.accounts import Accounts
 from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
+pytestmark = pytest.mark.dialect
+
 
 def pause(api: Api, queue_id: str, *, paused: bool = True) -> None:
     assert api.mutate("setRunQueuePaused", "success", queueId=queue_id, paused=paused) == {"success": True}

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from launchd.cli import COMMANDS, GROUPS, main
+from launchd.cli import COMMANDS, GROUPS, completion, main
 from tests.unit.cli.conftest import Launchd
 
 
@@ -107,3 +107,11 @@ def test_help_and_version_have_short_words(launchd: Launchd) -> None:
     shown = launchd("help", "queue", "create")
     assert shown.output.startswith("Usage: launchd queue create [OPTIONS] NAME")
     assert launchd("-V").output.startswith("launchd, version ")
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "'two words'"), ("zsh", "two words"), ("fish", "two words")])
+def test_a_name_with_a_space_is_completed_as_one_word(monkeypatch: pytest.MonkeyPatch, shell: str, word: str) -> None:
+    monkeypatch.setenv("_LAUNCHD_COMPLETE", f"{shell}_complete")
+    complete = completion.from_host(lambda _given: [("two words", ""), ("other", "")])
+    found = complete(click.Context(click.Command("show")), click.Argument(["name"]), "two")
+    assert [item.value for item in found] == [word]
