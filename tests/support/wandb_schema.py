@@ -116,17 +116,32 @@ OBJECTS = {
     "CreateArtifactManifestPayload": {"artifactManifest": "ArtifactManifest"},
     "CommitArtifactPayload": {"artifact": "Artifact"},
     "UseArtifactPayload": {"artifact": "Artifact"},
+    "DeleteArtifactPayload": {"artifact": "Artifact"},
+    "DeleteArtifactSequencePayload": {"artifactCollection": "ArtifactSequence"},
 }
 OBJECTS["ArtifactSequence"] = OBJECTS["ArtifactCollection"]
 
 #: Names that clients look for in an introspection, and use where they find them.
 PROBED = {"PushToRunQueueInput": {"priority": "Int"}, "CreateArtifactInput": {"tags": "Recorded"}}
 
-#: What W&B's public API asks of connections and stored files, and no recorded request did: fields with arguments.
+#: What W&B's public API puts into mutations that no recorded request held.
+UNRECORDED_INPUTS = {
+    "DeleteArtifactInput": {"artifactID": "ID!", "deleteAliases": "Boolean"},
+    "DeleteArtifactSequenceInput": {"artifactSequenceID": "ID!"},
+}
+
+#: What W&B's public API asks of connections, files and deletions, and no recorded request did: fields with arguments.
 UNRECORDED: dict[str, dict[str, dict[str, str]]] = {
     "File": {"digest": {}, "sizeBytes": {}},
     "ArtifactType": {"artifactCollections": {"after": "String"}},
     "ArtifactCollectionConnection": {"pageInfo": {}},
+    "Mutation": {
+        "deleteArtifact": {"input": "DeleteArtifactInput!"},
+        "deleteArtifactSequence": {"input": "DeleteArtifactSequenceInput!"},
+    },
+    "DeleteArtifactPayload": {"artifact": {}},
+    "DeleteArtifactSequencePayload": {"artifactCollection": {}},
+    "ArtifactSequence": {"id": {}},
 }
 
 #: What a server from before launch agents, failure details and priorities lacks, by type.
@@ -179,7 +194,7 @@ class _Evidence:
     def __init__(self, recorded: list[Recording]) -> None:
         self._fields: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         self._inputs: dict[str, dict[str, str]] = defaultdict(dict)
-        for name, fields in PROBED.items():
+        for name, fields in (PROBED | UNRECORDED_INPUTS).items():
             self._inputs[name] |= fields
         for name, known in UNRECORDED.items():
             self._fields[name] |= {field: dict(arguments) for field, arguments in known.items()}
