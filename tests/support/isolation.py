@@ -95,8 +95,9 @@ class Snapshot:
     """Per table the places of columns that refer to another one, which they name."""
 
     def changes_of(self, theirs: Rows, before: "Snapshot") -> list[str]:
-        """What was done to `theirs`: rows of them that changed or went, and new rows that refer to them."""
-        harmed = [f"{table} {key}" for (table, key), row in theirs.items() if self.rows.get((table, key)) != row]
+        """What was done to `theirs` since: rows of them that changed or went, and new rows that refer to them."""
+        changed = (at for at in theirs if self.rows.get(at) != before.rows.get(at))
+        harmed = [f"{table} {key}" for table, key in changed]
         keys = {(table, row[0]) for (table, _), row in theirs.items() if row}
         for (table, key), row in self.rows.items():
             if (table, key) in before.rows:
