@@ -125,11 +125,6 @@ class Isolation:
     def snapshot(self) -> Snapshot:
         return self.reader.snapshot()
 
-    def changes_since(self, before: Snapshot) -> list[str]:
-        """What was done since then to what the team has; what its own requests did before is no concern."""
-        theirs = {key: before.rows[key] for key in self.theirs if key in before.rows}
-        return self.snapshot().changes_of(theirs, before)
-
 
 @contextmanager
 def setting(directory: Path) -> Iterator[Isolation]:
