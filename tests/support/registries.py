@@ -1,5 +1,6 @@
 """A registry of the tests' own, Debian's docker-registry: on a free port, plain, or with a password, or with TLS."""
 
+import base64
 import getpass
 import json
 import os
@@ -125,6 +126,13 @@ class Buildah:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def login(self, registry: str) -> str:
+        """Return the option with which a command opens a registry: no password in the command lines of the machine."""
+        path = self._directory / "auth.json"
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        path.write_text(json.dumps({"auths": {registry: {"auth": login}}}))
+        return f"--authfile={path}"
 
     def push_base(self, reference: str, *options: str) -> None:
         """Make a small base image and push it as ``reference``."""

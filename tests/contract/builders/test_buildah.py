@@ -206,7 +206,8 @@ def test_what_a_step_is_trusted_with_is_in_no_layer(workplace: Workplace, by_han
 
 def test_steps_do_not_see_the_registrys_password(workplace: Workplace) -> None:
     with running_registry(workplace.directory / "closed", password=True) as closed:
-        Buildah(workplace.directory / "by-hand").push_base(f"{closed.name}/base:1", f"--creds={USER}:{PASSWORD}")
+        by_hand = Buildah(workplace.directory / "by-hand")
+        by_hand.push_base(f"{closed.name}/base:1", by_hand.login(closed.name))
         workplace.registry = closed
         seen: list[str] = []
 

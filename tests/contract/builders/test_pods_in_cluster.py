@@ -59,7 +59,8 @@ def registry(cluster: TestCluster, place: Path) -> Iterator[TestRegistry]:
     """Where pods pull from and push to; it asks for a password."""
     del cluster
     with running_registry(place / "registry", host=BRIDGE, password=True) as running:
-        Buildah(place / "by-hand").push_base(f"{running.name}/base:1", f"--creds={USER}:{PASSWORD}")
+        by_hand = Buildah(place / "by-hand")
+        by_hand.push_base(f"{running.name}/base:1", by_hand.login(running.name))
         yield running
 
 
@@ -112,7 +113,8 @@ def test_an_image_is_built_in_a_pod_and_pushed(
 
     image = build(context, f"FROM {registry.name}/base:1\n{steps}\n")
 
-    files = Buildah(place / "look").files(image, f"--creds={USER}:{PASSWORD}")
+    look = Buildah(place / "look")
+    files = look.files(image, look.login(registry.name))
     log = (context.directory / "build.log").read_text()
     assert files["greeting/copy"][1] == 1000
     assert "[build] STEP 3/4: RUN cp" in log

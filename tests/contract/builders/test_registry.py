@@ -81,7 +81,7 @@ def test_a_password_of_dockers_configuration_opens_it(
 ) -> None:
     running = start(password=True)
     reference = f"{running.name}/team/x:1"
-    by_hand.push_base(reference, f"--creds={USER}:{PASSWORD}")
+    by_hand.push_base(reference, by_hand.login(running.name))
     with pytest.raises(RegistryError, match="asks for a user and a password"):
         opened(running).digest(reference)
 
