@@ -106,7 +106,7 @@ def _artifact(state: WandbState, given: Given) -> Any:
         "metadata": "{}",
         "createdAt": "2026-11-21T00:03:36Z",
         "artifactType": {"name": found.kind},
-        "artifactSequence": {"name": found.name},
+        "artifactSequence": {"id": f"sequence-{found.name}", "name": found.name},
         "aliases": [{"alias": "latest"}, {"alias": "v0"}],
         "files": lambda _, **page: files,  # noqa: ARG005 - all are on one page
     }
