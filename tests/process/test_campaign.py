@@ -34,7 +34,7 @@ class Campaign:
     kills: int
 
 
-SHORT, LONG = Campaign(240, 3), Campaign(10_000, 10)
+SHORT, LONG = Campaign(400, 3), Campaign(10_000, 10)
 
 
 @pytest.fixture
