@@ -45,6 +45,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     #: The request is carried out, and its answer is lost.
     after: bool = False
+    message: str = "the tests asked for it"
 
 
 class FakeKubernetes:
@@ -426,7 +427,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(2)
             return
-        self._send(*_status(fault.status, "Fault", "the tests asked for it"), fault.headers)
+        self._send(*_status(fault.status, "Fault", fault.message), fault.headers)
 
     def _route(self, path: str, query: dict[str, str], body: Object) -> tuple[int, Object] | None:
         cluster = self.server.cluster

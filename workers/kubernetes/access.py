@@ -24,14 +24,22 @@ class Access(msgspec.Struct, frozen=True):
 class Connection(msgspec.Struct, frozen=True):
     """A way to a cluster that is ready for use.
 
-    ``open`` makes a connection, ``authorization`` gives the header's value, ``namespace`` is that of the context. From
-    ``renewed_at`` on, by the monotonic clock, the way is to be read again.
+    ``open`` makes a connection, ``authorization`` gives the header's value, ``namespace`` is that of the context,
+    ``address`` that of the API. From ``renewed_at`` on, by the monotonic clock, the way is to be read again.
+    ``written`` is when each of the ``files`` that it was read from was written, in nanoseconds.
     """
 
     open: Callable[[], ApiConnection]
     authorization: Callable[[], str | None]
     namespace: str
+    address: str
     renewed_at: float | None = None
+    files: tuple[str, ...] = ()
+    written: tuple[int, ...] = ()
+
+    def is_outdated(self) -> bool:
+        """Return whether one of the files was written since."""
+        return _written(self.files) != self.written
 
 
 def connect(access: Access) -> Connection:
@@ -43,9 +51,20 @@ def connect(access: Access) -> Connection:
     path = config_path(access)
     if path is None:
         route, authorization = read_service_account()
-        return Connection(_opener(route), authorization, route.namespace)
+        return Connection(_opener(route), authorization, route.namespace, route.host)
+    files = tuple(path.split(os.pathsep))
+    # Before it is read: what is written meanwhile makes it outdated.
+    written = _written(files)
     route = read_kubeconfig(path, access.context)
-    return Connection(_opener(route), lambda: route.authorization, route.namespace, _renewed_at(route.expires))
+    return Connection(
+        _opener(route),
+        lambda: route.authorization,
+        route.namespace,
+        route.host,
+        _renewed_at(route.expires),
+        files,
+        written,
+    )
 
 
 def _opener(route: Route) -> Callable[[], ApiConnection]:
@@ -63,7 +82,12 @@ def config_path(access: Access) -> str | None:
     if access.config_file is not None:
         return access.config_file
     usual = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    return usual if all(Path(part).exists() for part in usual.split(os.pathsep)) else None
+    # As kubectl does: of several, those that are there.
+    return usual if any(part and Path(part).exists() for part in usual.split(os.pathsep)) else None
+
+
+def _written(files: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(Path(file).stat().st_mtime_ns if Path(file).exists() else 0 for file in files)
 
 
 def _renewed_at(expires: float | None) -> float | None:

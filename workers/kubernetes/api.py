@@ -6,6 +6,7 @@ instance; so the SDK knows here how a cluster is reached, and nothing of what is
 
 import http.client
 import json
+import ssl
 import time
 import weakref
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from urllib.parse import urlencode
 
 from ipc.errors import HostError, RunnerUnavailable
 from workers.kubernetes.access import Access, Connection, connect
-from workers.kubernetes.connection import ApiConnection
+from workers.kubernetes.connection import ApiConnection, is_about_certificates
+from workers.retry_after import read_retry_after
 
 Object = dict[str, Any]
 Query = str | int | bool
@@ -113,7 +115,10 @@ class KubernetesApi:
 
     def _once(self, method: str, path: str, query: dict[str, Query], body: Object | None, kind: str) -> Object:
         with self._answer(method, path, query, body, kind, self._timeout) as response:
-            return _decoded(self._read(response))
+            answer = _decoded(self._read(response))
+            if answer is None:
+                raise _of_another(self._connection(), response)
+            return answer
 
     @contextmanager
     def follow(self, path: str, silence_seconds: float | None, **query: Query) -> Iterator[Iterator[bytes]]:
@@ -136,14 +141,20 @@ class KubernetesApi:
             try:
                 response = connection.ask(method, path + _query_text(query), content, headers, silence)
             except (http.client.HTTPException, OSError) as error:
+                self._doubt(connected, error)
                 raise _unavailable(error) from error
             if response.status >= 300:
-                self._refuse(response)
+                self._refuse(response, connected)
             yield response
         except BaseException:
             connection.close()
             raise
         self._keep(connected, connection, response)
+
+    def _doubt(self, connected: Connection, error: Exception) -> None:
+        """Have the way to the cluster read again where it may be another one since."""
+        if connected is self._connected and (is_about_certificates(error) or connected.is_outdated()):
+            self.close()
 
     def _open(self, connected: Connection) -> ApiConnection:
         """Return a connection: the one that was kept, if it is of use."""
@@ -185,15 +196,18 @@ class KubernetesApi:
             # What was submitted runs on, also where a file of this host is gone since.
             raise RunnerUnavailable(error.message) from error
 
-    def _refuse(self, response: http.client.HTTPResponse) -> None:
+    def _refuse(self, response: http.client.HTTPResponse, connected: Connection) -> None:
         """Raise what an answer that is none means."""
-        refusal = _refusal(response, self._read(response))
+        data = self._read(response)
+        refusal = _refusal(response, data)
         if refusal.status == UNAUTHORIZED:
             # Credentials are replaced in the files of this host: they are read again for the next request.
             self.close()
             raise RunnerUnavailable(f"The Kubernetes API does not accept the credentials of this host: {refusal}.")
         if refusal.status >= 500:
             raise RunnerUnavailable(f"The Kubernetes API answers with an error of its own: {refusal}.")
+        if not _is_of_kubernetes(refusal, data):
+            raise _of_another(connected, response)
         raise refusal
 
     @staticmethod
@@ -236,7 +250,11 @@ def _unavailable(error: Exception) -> RunnerUnavailable:
 
 
 def _plain(error: Exception) -> str:
-    """Return what went wrong, without the number that the system has for it."""
+    """Return what went wrong, without the numbers and places that systems and libraries have for it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"TLS failed ({error.reason.lower().replace('_', ' ')})"
     said = error.strerror if isinstance(error, OSError) else None
     return (said or str(error) or type(error).__name__).rstrip(".")
 
@@ -248,25 +266,34 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
         raise _unavailable(error) from error
 
 
-def _decoded(data: bytes) -> Object:
+def _decoded(data: bytes) -> Object | None:
+    """Return an object of the API, ``None`` for what is none."""
     try:
-        answer: Object = json.loads(data)
-    except ValueError as error:
-        raise RunnerUnavailable("The Kubernetes API gave an answer that is no JSON.") from error
-    return answer
+        answer = json.loads(data)
+    except ValueError:
+        return None
+    return answer if type(answer) is dict else None
 
 
 def _refusal(response: http.client.HTTPResponse, data: bytes) -> ApiRefusal:
-    try:
-        status: Object = json.loads(data)
-    except ValueError:
-        status = {}
+    status = _decoded(data) or {}
     message = str(status.get("message") or response.reason or f"HTTP {response.status}")[:1000]
-    return ApiRefusal(response.status, str(status.get("reason") or ""), message.rstrip("."), _retry_after(response))
+    pause = read_retry_after(response.headers.get("Retry-After"))
+    return ApiRefusal(response.status, str(status.get("reason") or ""), message.rstrip("."), pause)
 
 
-def _retry_after(response: http.client.HTTPResponse) -> float | None:
-    try:
-        return float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
+def _is_of_kubernetes(refusal: ApiRefusal, data: bytes) -> bool:
+    """Return whether the API said no, and not what stands before it, which knows of no job."""
+    if refusal.status == TOO_MANY or (_decoded(data) or {}).get("kind") == "Status":
+        return True
+    # Of a group that it does not have, in a text.
+    return refusal.status == NOT_FOUND and data.strip() == b"404 page not found"
+
+
+def _of_another(connected: Connection, response: http.client.HTTPResponse) -> RunnerUnavailable:
+    said = f"{response.status} {response.reason}".strip()
+    kind = response.headers.get_content_type()
+    return RunnerUnavailable(
+        f"What answers at {connected.address} is no Kubernetes API: it says {said}, as {kind}.",
+        hint="Correct the server in the kubeconfig of this host, or see what stands before it, such as a proxy.",
+    )

@@ -97,6 +97,12 @@ def proxy_of(route: Route) -> SplitResult | None:
     return proxy
 
 
+def is_about_certificates(error: Exception) -> bool:
+    """Return whether a connection failed for a certificate, or for what there is to check one by."""
+    ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ended)
+
+
 def tls_context(route: Route) -> ssl.SSLContext | None:
     """Return what the certificates of ``route`` come to, ``None`` for plain HTTP.
 

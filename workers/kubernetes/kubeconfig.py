@@ -4,8 +4,10 @@ Owns the one place where keys of a kubeconfig are on disk for a moment: the SDK 
 and removed before anything is asked. It is read in a fork, as that would take a worker a megabyte for good.
 """
 
+import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ import yaml
 from kubernetes import config
 from kubernetes.config import kube_config
 
-from ipc.errors import HostError
+from ipc.errors import HostError, RunnerUnavailable
 from workers.short_fork import NoAnswer, answered_elsewhere
 
 #: Where a pod finds its own namespace.
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
+#: How long it may take to read a kubeconfig: programs that give tokens are run, in seconds.
+READ_SECONDS = 60.0
 
 _HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
 _ERRORS = (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
@@ -93,9 +97,12 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
         HostError: it cannot be used, or has no such context.
     """
     try:
-        answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context)))
+        answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context)), READ_SECONDS)
     except (NoAnswer, OSError) as error:
-        raise unusable(error) from error
+        raise HostError(
+            f"The kubeconfig {path} of this host cannot be read: {_words(error)}.",
+            hint="A program that it names for its tokens (exec) may hang: run it by hand, as the agent's user.",
+        ) from error
     told = msgspec.json.decode(answer, type=_Told)
     if told.route is None:
         raise HostError(f"The kubeconfig of this host cannot be used: {_words(told.why)}.", hint=_HINT)
@@ -112,9 +119,21 @@ def read_service_account() -> tuple[Route, Callable[[], str | None]]:
     try:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         namespace = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else DEFAULT_NAMESPACE
-        return settings.route(namespace), settings.authorization
+        return settings.route(namespace), lambda: _present_token(settings)
     except _ERRORS as error:
-        raise unusable(error) from error
+        raise HostError(
+            "There is no kubeconfig for the agent's user ($KUBECONFIG, ~/.kube/config), and no service account of a"
+            f" pod: {_words(error)}.",
+            hint=_HINT,
+        ) from error
+
+
+def _present_token(settings: _Settings) -> str | None:
+    """Return the header's value, as it is now; raises :class:`RunnerUnavailable`."""
+    try:
+        return settings.authorization()
+    except _ERRORS as error:
+        raise RunnerUnavailable(f"The token of this pod's service account cannot be read: {_words(error)}.") from error
 
 
 def unusable(why: object) -> HostError:
@@ -142,10 +161,41 @@ def _read(path: str, context: str | None) -> Route:
         loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
             config_dict=merged, active_context=context, temp_file_path=keys
         )
-        loader.load_and_set(settings)  # type: ignore[no-untyped-call]
+        with _complaints() as complaints:
+            loader.load_and_set(settings)  # type: ignore[no-untyped-call]
+        if complaints:
+            raise config.ConfigException(f"{_program(loader)}: {complaints[-1]}")
         # What ends is read again as a whole: certificates may end too.
         settings.refresh_api_key_hook = None
         return settings.route(_namespace(loader), _expires(loader))
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what the SDK logs as an error and goes on without: credentials that a program did not give."""
+    heard = _Heard(logging.ERROR)
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, [heard]
+    try:
+        yield heard.said
+    finally:
+        root.handlers = before
+
+
+class _Heard(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        self.said.append(record.getMessage())
+
+
+def _program(loader: Any) -> str:
+    """Return which program of the context's user gives its tokens."""
+    user = loader._user
+    return f"the program {user['exec']['command']} of its user" if user and "exec" in user else "its user"
 
 
 def _namespace(loader: Any) -> str:

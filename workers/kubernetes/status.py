@@ -26,6 +26,11 @@ _WAITING = {
     "CrashLoopBackOff": "its container ends again and again",
 }
 
+#: The condition of a pod that the cluster takes away: for a larger one, or from a node that is gone.
+TAKEN = "DisruptionTarget"
+#: Why a pod is not known of any more, in the words of its status.
+_NODE_LOST = "NodeLost"
+
 MISSING_CONFIGURATION = "CreateContainerConfigError"
 
 #: W&B's words for how a custom resource stands: phases, and types of conditions, in small letters.
@@ -75,11 +80,14 @@ def judge_job(job: Object, pods: Iterable[Object]) -> Seen:
 
 def judge_pods(pods: Iterable[Object]) -> Seen:
     """Return how a job stands that has not ended, by its pods, the oldest first."""
-    living = [pod for pod in pods if not _is_over(pod)]
+    known = list(pods)
+    living = [pod for pod in known if not _is_over(pod)]
     if any(_runs(pod) for pod in living):
         return Seen(JobState.RUNNING, message=next(_troubles(living), None))
     if living:
         return Seen(JobState.STARTING, message=next(_troubles(living), None) or "its pod is being created")
+    if known:
+        return Seen(JobState.RUNNING, message="its pods have ended, and its controller has not said how")
     return Seen(JobState.STARTING, message="it has no pod yet")
 
 
@@ -127,11 +135,9 @@ def _words(status: Object) -> Iterator[tuple[str, str | None]]:
 
 def _failed(condition: Object, pods: list[Object]) -> Seen:
     """Return how a Job failed: its last pod knows more than the Job."""
-    taken = next((pod for pod in reversed(pods) if _condition(pod, "DisruptionTarget") is not None), None)
+    taken = _taken(pods)
     if taken is not None:
-        why = _condition(taken, "DisruptionTarget") or {}
-        message = f"The cluster took the job's pod away: {_words_of(why)}."
-        return Seen(JobState.PREEMPTED, ExitResult(message=message), message)
+        return taken
     if condition.get("reason") == "DeadlineExceeded":
         message = "The job ran longer than its activeDeadlineSeconds allow, and was ended by Kubernetes."
         return Seen(JobState.FAILED, ExitResult(message=message), message)
@@ -142,7 +148,19 @@ def _failed(condition: Object, pods: list[Object]) -> Seen:
     return Seen(JobState.FAILED, result, result.message)
 
 
+def _taken(pods: list[Object]) -> Seen | None:
+    """Return that the cluster took a pod away, ``None`` where it took none."""
+    why = next((found for pod in reversed(pods) if (found := _condition(pod, TAKEN)) is not None), None)
+    if why is None:
+        return None
+    message = f"The cluster took the job's pod away: {_words_of(why)}."
+    return Seen(JobState.PREEMPTED, ExitResult(message=message), message)
+
+
 def _custom_failed(message: str | None, pods: list[Object]) -> Seen:
+    taken = _taken(pods)
+    if taken is not None:
+        return taken
     result = _exit_of(pods) or ExitResult(message=message or "The cluster reports that the job failed.")
     return Seen(JobState.FAILED, result, result.message)
 
@@ -177,6 +195,10 @@ def _troubles(pods: Iterable[Object]) -> Iterator[str]:
         scheduled = next((one for one in _conditions(pod) if one.get("type") == "PodScheduled"), {})
         if scheduled.get("status") == "False":
             yield f"its pod cannot be scheduled: {_words_of(scheduled)}"
+        if (taken := _condition(pod, TAKEN)) is not None:
+            yield f"the cluster takes its pod away: {_words_of(taken)}"
+        if _inner(pod, "status").get("reason") == _NODE_LOST:
+            yield f"the node of its pod does not answer: {_words_of(_inner(pod, 'status'))}"
         for one in _statuses(pod):
             waiting = _inner(one, "state", "waiting")
             why = _WAITING.get(str(waiting.get("reason")))

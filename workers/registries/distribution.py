@@ -5,9 +5,7 @@ Owns the requests, the ways to show credentials, and what is tried again. Every 
 
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +21,7 @@ from workers.docker.images import ImageName
 from workers.registries import Pause, RegistryError
 from workers.registries.credentials import Credentials, CredentialSources
 from workers.registries.names import api_host, is_loopback, split
+from workers.retry_after import read_retry_after
 
 T = TypeVar("T")
 
@@ -190,7 +189,7 @@ class Distribution:
         except requests.RequestException as error:
             raise _TryAgain(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
         if answer.status in _AGAIN or answer.status >= _BROKEN:
-            raise _TryAgain(_complaint(registry, answer), _asked_pause(answer))
+            raise _TryAgain(_complaint(registry, answer), read_retry_after(answer.headers.get("Retry-After")) or 0.0)
         return answer
 
     # -- credentials
@@ -279,17 +278,6 @@ def _complaint(registry: str, answer: _Answer) -> str:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return f"The registry {registry} takes no more requests from this host for now (429)."
     return f"The registry {registry} failed ({answer.status})."
-
-
-def _asked_pause(answer: _Answer) -> float:
-    """Return the seconds that ``Retry-After`` asks for: a number, or a date."""
-    asked = answer.headers.get("Retry-After", "").strip()
-    if asked.isdigit():
-        return float(asked[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time()) if asked else 0.0
-    except ValueError:
-        return 0.0
 
 
 def _parameters(challenge: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.settings import KubernetesConfig, KubernetesRules
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
@@ -170,6 +170,34 @@ def test_a_custom_resource_is_found_by_discovery_and_judged_by_its_phase(
         seen.append(runner.inspect(handle).state)
 
     assert seen == [JobState.STARTING, JobState.RUNNING, JobState.FINISHED]
+
+
+def test_a_kind_that_is_removed_takes_its_jobs_along(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.kinds["batch.volcano.sh/v1alpha1"] = [("Job", "vcjobs")]
+    runner, handle = make_job(**VOLCANO).submit()
+    del cluster.kinds["batch.volcano.sh/v1alpha1"]
+    cluster.remove("vcjobs", str(handle.data["object"]))
+
+    status = runner.inspect(handle)
+
+    assert (status.state, "deleted from the cluster" in (status.message or "")) == (JobState.FAILED, True)
+    assert make_job(**VOLCANO).runner().find(NAME) == handle
+    runner.delete(handle)
+
+
+def test_a_namespace_that_is_deleted_takes_its_jobs_along(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job("sleep 60").submit()
+    wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, 10, "the job runs")
+    cluster.remove("jobs", str(handle.data["object"]))
+    message = (
+        "jobs.batch is forbidden: unable to create new content in namespace default because it is being terminated"
+    )
+    cluster.fail(Fault("POST", "/", 403, times=9, message=message))
+
+    assert wait_for_end(runner, handle).state is JobState.FAILED
+    (Path(make_job().directory) / "kubernetes.json").unlink()
+    with pytest.raises(SubmitError, match="because it is being terminated"):
+        make_job().submit()
 
 
 def test_a_kind_that_the_cluster_does_not_have_is_refused(make_job: JobMaker) -> None:

@@ -107,6 +107,7 @@ def job(kind: str | None = None, **condition: Any) -> dict[str, Any]:
     return {"metadata": {}, "spec": {}, "status": {"conditions": conditions}}
 
 
+TAKEN = {"type": "DisruptionTarget", "status": "True", "message": "node n is gone"}
 FAILED = job("Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit")
 
 
@@ -132,6 +133,15 @@ FAILED = job("Failed", reason="BackoffLimitExceeded", message="Job has reached t
             "evicted",
         ),
         (job("Failed", reason="DeadlineExceeded"), [], JobState.FAILED, "activeDeadlineSeconds"),
+        (job(), [pod({}, "Succeeded")], JobState.RUNNING, "its controller has not said how"),
+        (
+            job(),
+            [pod({"running": {}}, reason="NodeLost", message="Node n which was running pod p is unresponsive")],
+            JobState.RUNNING,
+            "the node of its pod does not answer: Node n which",
+        ),
+        (job(), [pod({"running": {}}, conditions=[TAKEN])], JobState.RUNNING, "takes its pod away: node n is gone"),
+        (FAILED, [pod({}, "Failed", conditions=[TAKEN])], JobState.PREEMPTED, "took the job's pod away"),
     ],
 )
 def test_a_job_is_judged(seen: Any, pods: Any, state: JobState, words: str) -> None:
@@ -170,6 +180,17 @@ def conditions(**given: str) -> dict[str, Any]:
 )
 def test_a_custom_resource_is_judged(status: Any, state: JobState) -> None:
     assert judge_custom({"status": status}, []).state is state
+
+
+def test_a_custom_resource_whose_pod_was_taken_away_is_preempted() -> None:
+    pods = [pod({"terminated": {"exitCode": 137}}, "Failed", conditions=[TAKEN])]
+
+    judged = judge_custom({"status": {"state": {"phase": "Failed"}}}, pods)
+
+    assert (judged.state, judged.message) == (
+        JobState.PREEMPTED,
+        "The cluster took the job's pod away: node n is gone.",
+    )
 
 
 def test_what_is_for_the_agent_is_not_in_the_manifest() -> None:

@@ -155,7 +155,7 @@ def test_an_unknown_certificate_is_refused_and_another_name_of_the_server_counts
 ) -> None:
     of_cluster, own = secured(pair)
 
-    with pytest.raises(RunnerUnavailable, match="certificate verify failed"):
+    with pytest.raises(RunnerUnavailable, match="its certificate is not accepted"):
         KubernetesApi(config(tmp_path, address(cluster, "localhost"), of_cluster, own)).get("/version")
     named = config(tmp_path, address(cluster, "localhost"), of_cluster | {"tls-server-name": "127.0.0.1"}, own)
     with closing(KubernetesApi(named)) as api:
