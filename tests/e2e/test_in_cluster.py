@@ -1,12 +1,16 @@
 """An agent in the cluster that it serves: the image, the manifests, the least rights, and a job from a queue server.
 
 Needs the cluster of `tests/parts/kubernetes` on this machine: images are put into its node, and its pods reach a queue
-server of this machine on the node's bridge.
+server of this machine on the node's bridge. Runs may share the cluster: namespaces, volume and image have names of
+the run's own.
 """
 
+import json
 import os
-import shutil
+import secrets
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,10 +31,13 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.long, pytest.mark.root, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "localhost/launchd-agent:test"
+RUN = secrets.token_hex(4)
+IMAGE = f"localhost/launchd-agent:{RUN}"
+VOLUME = f"launchd-test-agent-{RUN}"
+#: The manifests' namespaces, and the run's.
+NAMESPACES = {"launchd": f"launchd-{RUN}", "launchd-jobs": f"launchd-jobs-{RUN}"}
+AGENTS, JOBS = NAMESPACES.values()
 NODE = Path(os.environ.get("KUBE_TEST_HOME", "/var/cache/launchd-kubernetes")) / "run/containerd/containerd.sock"
-#: The node's address on the bridge of its pods.
-BRIDGE = "10.88.0.1"
 USER = 65532
 
 #: Where the API has objects of each kind.
@@ -59,32 +66,41 @@ def image(
     request: pytest.FixtureRequest,
     cluster: TestCluster,  # noqa: ARG001
     tmp_path_factory: pytest.TempPathFactory,
-) -> str:
+) -> Iterator[str]:
     """The image, built as `make image` does on a base image of the tests' own, and put into the node.
 
     ``LAUNCHD_TEST_AGENT_IMAGE`` names an archive of one that was built before.
     """
     if ready := os.environ.get("LAUNCHD_TEST_AGENT_IMAGE"):
-        _import(Path(ready))
-        return IMAGE
+        _on_node("import", ready)
+        yield _name_in(Path(ready))
+        return
     engine: TestEngine = request.getfixturevalue("engine")
     archive = tmp_path_factory.mktemp("image") / "agent.tar"
     of_build = {"BASE": import_python_image(engine), "EXTRAS": "kubernetes", "PACKAGES": "", "NETWORK": "host"}
     environ = {**os.environ, "DOCKER_HOST": engine.address, **of_build}
     subprocess.run([ROOT / "packaging/image/build.sh", IMAGE], env=environ, check=True)
     subprocess.run(["docker", "save", "--output", archive, IMAGE], env=environ, check=True)
-    _import(archive)
+    _on_node("import", str(archive))
     archive.unlink()
-    return IMAGE
+    yield IMAGE
+    _on_node("remove", IMAGE)
 
 
-def _import(archive: Path) -> None:
-    subprocess.run(["ctr", "--address", NODE, "--namespace", "k8s.io", "images", "import", archive], check=True)
+def _on_node(*words: str) -> None:
+    subprocess.run(["ctr", "--address", NODE, "--namespace", "k8s.io", "images", *words], check=True)
+
+
+def _name_in(archive: Path) -> str:
+    with tarfile.open(archive) as tar:
+        found = tar.extractfile("manifest.json")
+        assert found is not None
+        return str(json.load(found)[0]["RepoTags"][0])
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server"), "--host", BRIDGE) as running:
+def server(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("server"), "--host", cluster.node_address()) as running:
         yield running
 
 
@@ -104,21 +120,21 @@ def agent(
     queues: QueueServer,  # noqa: ARG001
 ) -> Iterator[TestCluster]:
     """The agent, deployed by the manifests with what an overlay has: queue server, entity, key, and a volume."""
-    state = Path("/var/tmp/launchd-test-agent-state")
-    state.mkdir(mode=0o700)
-    os.chown(state, USER, USER)
     made: list[str] = []
-    try:
-        for one in [_volume(state), *_overlaid(server, image)]:
-            path = PLURALS[one["kind"]].format(one["metadata"].get("namespace"))
-            cluster.api.create(path, one)
-            made.append(f"{path}/{one['metadata']['name']}")
-        yield cluster
-    finally:
-        for path in reversed(made):
-            cluster.api.delete(path)
-        wait_until(lambda: cluster.api.find("/api/v1/namespaces/launchd") is None, 90, "the namespace is gone")
-        shutil.rmtree(state)
+    with tempfile.TemporaryDirectory(prefix="launchd-test-agent-", dir="/var/tmp") as place:
+        os.chown(place, USER, USER)
+        try:
+            for one in [_volume(place), *_overlaid(server, image)]:
+                path = PLURALS[one["kind"]].format(one["metadata"].get("namespace"))
+                cluster.api.create(path, one)
+                made.append(f"{path}/{one['metadata']['name']}")
+            yield cluster
+        finally:
+            for path in reversed(made):
+                cluster.api.delete(path)
+            for name in NAMESPACES.values():
+                path = f"/api/v1/namespaces/{name}"
+                wait_until(lambda: cluster.api.find(path) is None, 90, f"{name} is gone")  # noqa: B023 - waited for
 
 
 def _overlaid(server: RunningServer, image: str) -> list[dict[str, Any]]:
@@ -126,26 +142,43 @@ def _overlaid(server: RunningServer, image: str) -> list[dict[str, Any]]:
     settings = of_kind(objects, "ConfigMap")["data"]
     config = yaml.safe_load(settings["launch-config.yaml"])
     config["entity"], config["launchd"]["base_url"] = "me", server.url
-    settings["launch-config.yaml"] = yaml.safe_dump(config)
     key = {"kind": "Secret", "metadata": {"name": "launch-agent-key", "namespace": "launchd"}}
+    settings["launch-config.yaml"] = yaml.safe_dump(_of_run(config))
     first = [one for one in objects if one["kind"] == "Namespace"]
     rest = [one for one in objects if one["kind"] != "Namespace"]
-    return [*first, {"apiVersion": "v1", **key, "stringData": {"api.key": server.key}}, *rest]
+    secret = {"apiVersion": "v1", **key, "stringData": {"api.key": server.key}}
+    return [_of_run(one) for one in (*first, secret, *rest)]
 
 
-def _volume(path: Path) -> dict[str, Any]:
+def _of_run(value: Any) -> Any:
+    """Return a manifest with the run's own namespaces."""
+    match value:
+        case dict():
+            return {name: _of_run(inner) for name, inner in value.items()}
+        case list():
+            return [_of_run(inner) for inner in value]
+        case str():
+            return NAMESPACES.get(value, value)
+    return value
+
+
+def _volume(path: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": "launchd-test-agent"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "5Gi"}, "hostPath": {"path": str(path)}},
+        "metadata": {"name": VOLUME},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "5Gi"},
+            "hostPath": {"path": path},
+            "claimRef": {"namespace": AGENTS, "name": "state-launch-agent-0"},
+        },
     }
 
 
 def agent_log(cluster: TestCluster) -> str:
-    request = cluster.api.follow("/api/v1/namespaces/launchd/pods/launch-agent-0/log", 30)
-    with request as answer:
-        return answer.read().decode(errors="replace")
+    with cluster.api.follow(f"/api/v1/namespaces/{AGENTS}/pods/launch-agent-0/log", 30) as pieces:
+        return b"".join(pieces).decode(errors="replace")
 
 
 def push(queues: QueueServer, script: str) -> str:
@@ -174,11 +207,11 @@ def test_an_agent_in_the_cluster_runs_jobs_with_the_least_rights(agent: TestClus
 
     assert [wait_state(queues, job) for job in jobs] == ["FINISHED", "FAILED"]
     log = agent_log(agent)
-    assert "grants what jobs need in the namespace launchd-jobs" in log
+    assert f"grants what jobs need in the namespace {JOBS}" in log
     assert "orbidden" not in log
     for plural in ("jobs", "pods", "secrets"):
         root = "/apis/batch/v1" if plural == "jobs" else "/api/v1"
-        path = f"{root}/namespaces/launchd-jobs/{plural}"
+        path = f"{root}/namespaces/{JOBS}/{plural}"
         wait_until(lambda: not _ours(agent, path), 60, f"no {plural} are left")  # noqa: B023 - it is waited for
 
 
@@ -188,10 +221,10 @@ def _ours(cluster: TestCluster, path: str) -> list[Any]:
 
 def test_the_next_pod_adopts_the_job_of_the_one_before(agent: TestCluster, queues: QueueServer) -> None:
     job = push(queues, "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 3; done")
-    path = "/apis/batch/v1/namespaces/launchd-jobs/jobs"
+    path = f"/apis/batch/v1/namespaces/{JOBS}/jobs"
     wait_until(lambda: _ours(agent, path), 60, "the job is in the cluster")
 
-    agent.api.delete("/api/v1/namespaces/launchd/pods/launch-agent-0", {"gracePeriodSeconds": 0})
+    agent.api.delete(f"/api/v1/namespaces/{AGENTS}/pods/launch-agent-0", {"gracePeriodSeconds": 0})
 
     assert wait_state(queues, job) == "FINISHED"
     assert "adopt" in agent_log(agent).lower()

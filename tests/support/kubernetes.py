@@ -33,6 +33,11 @@ class TestCluster:
         root = "/apis/batch/v1" if plural == "jobs" else "/api/v1"
         return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
 
+    def node_address(self) -> str:
+        """Return where pods reach what listens on the first node."""
+        addresses = self.api.get("/api/v1/nodes")["items"][0]["status"]["addresses"]
+        return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
+
     def items(self, plural: str) -> list[dict[str, Any]]:
         """Return all objects of a kind."""
         return list(self.api.get(self.path(plural))["items"])

@@ -27,9 +27,6 @@ pytestmark = [pytest.mark.long, pytest.mark.root, pytest.mark.timeout(600)]
 #: As Docker's configuration has it.
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
-#: The node's address on the bridge of its pods; see `tests/parts/kubernetes/up.sh`.
-BRIDGE = "10.88.0.1"
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[TestCluster]:
@@ -57,8 +54,7 @@ def tool_image(cluster: TestCluster, place: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def registry(cluster: TestCluster, place: Path) -> Iterator[TestRegistry]:
     """Where pods pull from and push to; it asks for a password."""
-    del cluster
-    with running_registry(place / "registry", host=BRIDGE, password=True) as running:
+    with running_registry(place / "registry", host=cluster.node_address(), password=True) as running:
         by_hand = Buildah(place / "by-hand")
         by_hand.push_base(f"{running.name}/base:1", by_hand.login(running.name))
         yield running

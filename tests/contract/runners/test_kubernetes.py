@@ -1,6 +1,7 @@
 """What only a cluster can be asked, on a real one: how jobs end there, and what they wait for."""
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,18 +118,20 @@ def test_a_job_that_uses_too_much_memory_says_so(make_job: JobMaker) -> None:
 def test_a_job_that_cannot_be_scheduled_starts_with_the_reason_and_runs_once_it_can(
     make_job: JobMaker, cluster: TestCluster
 ) -> None:
-    runner, handle = make_job("true", spec=container(resources={"limits": {"nvidia.com/gpu": 1}})).submit()
+    # No other run on this cluster changes what the node has of it.
+    gpu = f"gpu-{secrets.token_hex(4)}.example/gpu"
+    runner, handle = make_job("true", spec=container(resources={"limits": {gpu: 1}})).submit()
 
     status = wait_for_message(runner, handle, "cannot be scheduled")
 
     assert status.state is JobState.STARTING
     (node,) = cluster.api.get("/api/v1/nodes")["items"]
     path = f"/api/v1/nodes/{node['metadata']['name']}/status"
-    cluster.api.patch(path, {"status": {"capacity": {"nvidia.com/gpu": "2"}}})
+    cluster.api.patch(path, {"status": {"capacity": {gpu: "2"}}})
     try:
         assert wait_for_end(runner, handle, 60).state is JobState.FINISHED
     finally:
-        cluster.api.patch(path, {"status": {"capacity": {"nvidia.com/gpu": None}}})
+        cluster.api.patch(path, {"status": {"capacity": {gpu: None}}})
 
 
 def test_an_image_that_cannot_be_pulled_is_the_reason_of_a_start(make_job: JobMaker) -> None:
