@@ -42,6 +42,11 @@ UNKNOWN_CREDENTIALS = frozenset(
 #: Codes for a right that is lacking.
 FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
+#: Codes for more than the account may have at a time.
+QUOTAS = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
+#: This package's code where there are no credentials to send.
+NO_CREDENTIALS = "NoCredentials"
+
 _TOO_MANY, _BROKEN = 429, 500
 _LONGEST = 1000
 
@@ -49,10 +54,15 @@ _HOW_TO_LOG_IN = (
     "The administrator gives this host credentials: a role of its instance or pod, AWS_ACCESS_KEY_ID and"
     " AWS_SECRET_ACCESS_KEY, or a profile (launchd.aws.profile)."
 )
+_HOW_TO_GET_MORE = (
+    "Launch it again when others of the account have ended, ask for less, or have the administrator ask AWS for a"
+    " higher quota (Service Quotas)."
+)
 _HINTS = (
     (EXPIRED, "The administrator renews the credentials; those of a role are renewed by themselves."),
     (UNKNOWN_CREDENTIALS, _HOW_TO_LOG_IN),
     (FORBIDDEN, "The administrator gives the agent's user or role this right in IAM."),
+    (QUOTAS, _HOW_TO_GET_MORE),
 )
 
 
@@ -66,7 +76,11 @@ class AwsRefused(CloudRefused):
     @property
     def is_about_credentials(self) -> bool:
         """Whether other credentials might be accepted, or the same ones later."""
-        return self.code in EXPIRED | UNKNOWN_CREDENTIALS | FORBIDDEN
+        return self.code in EXPIRED | UNKNOWN_CREDENTIALS | FORBIDDEN | {NO_CREDENTIALS}
+
+
+class AwsThrottled(CloudUnavailable):
+    """AWS took no more requests for now, and did nothing."""
 
 
 @contextmanager
@@ -86,7 +100,7 @@ def translated(doing: str) -> Iterator[None]:
     except _NO_CREDENTIALS as error:
         raise AwsRefused(
             f"This host has no credentials for AWS, which {doing} needs: {_in_a_line(error)}.",
-            "NoCredentials",
+            NO_CREDENTIALS,
             _HOW_TO_LOG_IN,
         ) from error
     except exceptions.NoRegionError as error:
@@ -118,7 +132,9 @@ def _from_answer(error: exceptions.ClientError, doing: str) -> Exception:
     code = str(told.get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"{_in_a_line(told.get('Message') or '')} ({code})".strip()
-    if code in THROTTLED or status in (0, _TOO_MANY) or status >= _BROKEN:
+    if code in THROTTLED or status == _TOO_MANY:
+        return AwsThrottled(f"AWS takes no more requests for now, and did not answer to {doing}: {said}.")
+    if status == 0 or status >= _BROKEN:
         return CloudUnavailable(f"AWS could not answer to {doing}: {said}.")
     hint = next((text for codes, text in _HINTS if code in codes), None)
     return AwsRefused(f"AWS refused {doing}: {said}.", code, hint)

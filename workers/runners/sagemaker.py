@@ -16,7 +16,7 @@ from ipc.errors import HostError, InvalidSpec, PolicyRefused, RunnerUnavailable,
 from ipc.handles import ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import WorkOrder
-from workers.aws.errors import AwsRefused
+from workers.aws.errors import AwsRefused, AwsThrottled
 from workers.aws.session import Aws, preload
 from workers.builders import Build
 from workers.context import JobContext
@@ -37,6 +37,9 @@ SAGEMAKER = "sagemaker"
 
 #: Stands for an image that is not built yet: the macro itself.
 UNKNOWN_IMAGE = "${image_uri}"
+
+#: Between two requests for a training job, where the account may ask no more for a time, in seconds; beside the SDK's.
+CREATE_PAUSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 
 #: A name that was given before.
 _IN_USE = "ResourceInUse"
@@ -59,6 +62,7 @@ class SagemakerRunner(Runner):
         self._connection: Aws | None = None
         self._ended = threading.Event()
         self._missing_since: float | None = None
+        self._pause: Callable[[float], None] = time.sleep
 
     @classmethod
     def preload(cls) -> None:
@@ -76,13 +80,15 @@ class SagemakerRunner(Runner):
         is_known = named is not None and UNKNOWN_IMAGE not in named
         self._grant(found, named if is_known else image)
 
-    def fetch_image(self, image: str, context: JobContext) -> None:  # noqa: ARG002 (the interface's)
+    def fetch_image(self, image: str, context: JobContext) -> None:
         """Raise where the image is not granted; SageMaker pulls it itself."""
+        self._pause = context.wait
         parse_image(image)
         self._grant(self._read(image), image)
 
-    def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: ARG002 (the interface's)
+    def fetch_built(self, build: Build, context: JobContext) -> None:
         """Raise where SageMaker could not pull the image that was built."""
+        self._pause = context.wait
         if build.mounts_project:
             raise InvalidSpec(
                 "SageMaker cannot mount the job's code into an image of which no other is built.",
@@ -114,12 +120,24 @@ class SagemakerRunner(Runner):
         name = self._job_name(launch.name)
         parameters = training_job(found, launch, self._order.spec, aws.caller(), name)
         try:
-            aws.call(SAGEMAKER, "create_training_job", f"the training job {name}", **parameters)
+            self._create(aws, name, parameters)
         except AwsRefused as error:
             if error.code != _IN_USE:
                 raise _submit_error(error, parameters["Environment"]) from None
             return self._existing(launch.name)
         return self._handle(launch.name, name)
+
+    def _create(self, aws: Aws, name: str, parameters: dict[str, Any]) -> None:
+        """Ask for the training job, again where SageMaker takes no more requests for a time: then it has made none."""
+        for pause in (*CREATE_PAUSES, None):
+            try:
+                aws.call(SAGEMAKER, "create_training_job", f"the training job {name}", **parameters)
+            except AwsThrottled:
+                if pause is None:
+                    raise
+                self._pause(pause)
+            else:
+                return
 
     def _existing(self, workload: str) -> Handle:
         """Return the handle of a training job whose name was taken before it could be created."""
@@ -176,8 +194,9 @@ class SagemakerRunner(Runner):
         aws = self._connect(str(handle.data["region"]))
         try:
             hosts = self._read(None).typed.resource_config.count
-            copy = logs.CloudWatchCopy(aws, _job_of(handle), Path(self._order.directory), writer, names_hosts=hosts > 1)
-            self._answered(lambda: logs.follow(copy, self._ended))
+            copy = logs.CloudWatchCopy(aws, _job_of(handle), Path(self._order.directory), writer, hosts)
+            shortest = min(logs.PAUSE_SECONDS, self._order.aws.poll_seconds)
+            self._answered(lambda: logs.follow(copy, self._ended, shortest))
         finally:
             aws.forget()
 

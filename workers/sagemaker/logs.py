@@ -23,8 +23,10 @@ POSITION_FILE = "cloudwatch.json"
 #: Between two looks while something comes; while nothing does, the pauses grow to the longest.
 PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 20.0
-#: How often an ended job's logs are looked at without anything new.
+#: How often an ended job's logs are looked at without anything new; and where a container has no stream yet, for the
+#: first may come many seconds after the end of a short job.
 LAST_LOOKS = 2
+LAST_LOOKS_FOR_STREAMS = 8
 
 #: Nothing is there yet.
 _NOT_FOUND = "ResourceNotFoundException"
@@ -48,15 +50,23 @@ class Position(msgspec.Struct):
 
 
 class CloudWatchCopy:
-    """The copy of one training job's logs; goes on where an earlier one, of this process or another, stopped."""
+    """The copy of one training job's logs; goes on where an earlier one, of this process or another, stopped.
 
-    def __init__(self, aws: Aws, job: str, directory: Path, writer: OutputWriter, *, names_hosts: bool) -> None:
+    ``hosts`` is how many instances the job has; with several, each line says whose it is.
+    """
+
+    def __init__(self, aws: Aws, job: str, directory: Path, writer: OutputWriter, hosts: int) -> None:
         self._aws = aws
         self._job = job
-        self._names_hosts = names_hosts
+        self._hosts = hosts
         self._path = directory / POSITION_FILE
         self._writer = writer
         self._position = read_record(self._path, Position) or Position()
+
+    @property
+    def last_looks(self) -> int:
+        """How often the logs of an ended job are to be looked at without anything new."""
+        return LAST_LOOKS if len(self._position.streams) >= self._hosts else LAST_LOOKS_FOR_STREAMS
 
     def copy(self) -> int:
         """Copy what there is at this moment; returns the number of bytes.
@@ -120,7 +130,7 @@ class CloudWatchCopy:
 
     def _write(self, name: str, events: list[dict[str, Any]]) -> None:
         """Write a page, or the rest of it where an earlier copy stopped inside of it."""
-        prefix = f"[{_host(name)}] " if self._names_hosts else ""
+        prefix = f"[{_host(name)}] " if self._hosts > 1 else ""
         text = "".join(f"{prefix}{event['message']}\n" for event in events).encode()
         position = self._position
         done = 0
@@ -145,15 +155,18 @@ def _keep(path: Path, position: Position) -> None:
         replace_record(path, position)
 
 
-def follow(copy: CloudWatchCopy, ended: threading.Event) -> None:
-    """Copy until the job has ended and nothing has come for some looks more: CloudWatch is late."""
-    quiet, pause = 0, PAUSE_SECONDS
-    while quiet < LAST_LOOKS:
+def follow(copy: CloudWatchCopy, ended: threading.Event, shortest: float = PAUSE_SECONDS) -> None:
+    """Copy until the job has ended and nothing has come for some looks more: CloudWatch is late.
+
+    ``shortest`` is the pause between two looks while something comes, in seconds.
+    """
+    quiet, pause = 0, shortest
+    while quiet < copy.last_looks:
         was_over = ended.is_set()
         came = copy.copy()
         if was_over:
-            quiet, pause = (0 if came else quiet + 1), PAUSE_SECONDS
+            quiet, pause = (0 if came else quiet + 1), shortest
             threading.Event().wait(pause)
         else:
-            pause = PAUSE_SECONDS if came else min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+            pause = shortest if came else min(pause * 1.5, LONGEST_PAUSE_SECONDS)
             ended.wait(pause)

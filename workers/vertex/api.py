@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 Ask = Callable[[JobServiceClient], T]
 
-#: Between two requests to create a job, where the project may ask no more for a time, in seconds.
 #: Kinds of credentials, which google.auth imports when it meets them.
 _CREDENTIALS = (
     "google.auth.compute_engine",
@@ -34,6 +33,7 @@ _CREDENTIALS = (
     "google.oauth2.credentials",
     "google.oauth2.service_account",
 )
+#: Between two requests to create a job, where the project may ask no more for a time, in seconds.
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 

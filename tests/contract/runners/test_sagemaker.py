@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.errors import HostError, InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
+from ipc.errors import HostError, InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import Handle
 from ipc.run_spec import Overrides
 from ipc.settings import RegistryConfig, SagemakerRules
@@ -127,6 +127,45 @@ def test_a_right_that_lacks_is_said_with_what_to_do(make_job: JobMaker, aws: Fak
     assert "in IAM" in (caught.value.hint or "")
 
 
+def test_a_creation_that_is_throttled_is_asked_for_again(
+    make_job: JobMaker, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "CREATE_PAUSES", (0.0,))
+    aws.fail(CREATE, 400, "ThrottlingException", "Rate exceeded", times=4)
+
+    runner, handle = make_job().submit()
+
+    assert runner.inspect(handle).state is JobState.RUNNING
+    assert len(aws.jobs) == 1
+
+
+def test_a_throttled_creation_heeds_a_stop(make_job: JobMaker, aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    runner = job.runner()
+    stopped = context(job)
+    monkeypatch.setattr(stopped, "wait", _stopped)
+    runner.fetch_image(IMAGE, stopped)
+    aws.fail(CREATE, 400, "ThrottlingException", "Rate exceeded", times=4)
+
+    with pytest.raises(JobCancelled):
+        runner.submit(job.launch)
+    assert aws.jobs == {}
+
+
+def _stopped(_seconds: float) -> None:
+    raise JobCancelled("stopped")
+
+
+def test_a_quota_that_is_used_up_is_told_with_what_to_do(make_job: JobMaker, aws: FakeAws) -> None:
+    said = "The account-level service limit 'ml.p4d.24xlarge for training job usage' is 0 Instances"
+    aws.fail(CREATE, 400, "ResourceLimitExceeded", said)
+
+    with pytest.raises(SubmitError, match=r"account-level service limit .* is 0 Instances") as caught:
+        make_job().submit()
+
+    assert "Service Quotas" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [
@@ -180,6 +219,16 @@ def test_a_stop_that_is_refused_while_the_job_runs_is_not_taken_for_done(make_jo
 
     with pytest.raises(RunnerUnavailable, match="does not stop"):
         runner.cancel(handle, 5)
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped", "Stopping"])
+def test_a_stop_of_a_job_that_has_ended_changes_nothing(make_job: JobMaker, aws: FakeAws, status: str) -> None:
+    runner, handle = make_job().submit()
+    aws.jobs[NAME].status = status
+
+    runner.cancel(handle, 5)
+
+    assert aws.jobs[NAME].status == status
 
 
 def test_a_job_that_is_missing_for_a_time_is_lost(
@@ -258,6 +307,36 @@ def test_output_of_all_pages_and_hosts_is_in_the_jobs_files(make_job: JobMaker, 
     assert job.text().splitlines() == [f"[algo-1] {line}" for line in lines] + ["[algo-2] of the second"]
 
 
+def test_ten_thousand_lines_are_in_the_jobs_files_once(make_job: JobMaker, aws: FakeAws) -> None:
+    job = make_job()
+    runner, handle = job.submit()
+    lines = [f"line {number} {'x' * 200}" for number in range(10_000)]
+    for start in range(0, len(lines), 2500):
+        aws.write_log(NAME, lines[start : start + 2500])
+
+    follower = follow(runner, handle, job)
+    aws.jobs[NAME].status = "Completed"
+    wait_for_end(runner, handle)
+
+    assert follower.finish(20)
+    assert job.text().splitlines() == lines
+
+
+def test_a_stream_that_comes_after_the_end_is_waited_for(make_job: JobMaker, aws: FakeAws) -> None:
+    job = make_job()
+    runner, handle = job.submit()
+    aws.jobs[NAME].status = "Failed"
+    wait_for_end(runner, handle)
+    looks = "Logs_20140328.DescribeLogStreams"
+
+    follower = follow(runner, handle, job)
+    wait_until(lambda: len(aws.asked(looks)) > logs.LAST_LOOKS + 2, what="the logs were looked at")
+    aws.write_log(NAME, ["late"])
+
+    assert follower.finish(20)
+    assert job.text() == "late\n"
+
+
 def test_output_goes_on_where_a_worker_died(make_job: JobMaker, aws: FakeAws) -> None:
     """Also inside a page: the writer's position says how much of it is in the files."""
     job = make_job()
@@ -278,6 +357,19 @@ def test_output_goes_on_where_a_worker_died(make_job: JobMaker, aws: FakeAws) ->
 
     assert follower.finish(20)
     assert job.text() == "first\nsecond\nthird\nfourth\n"
+
+
+def test_output_waits_for_credentials_that_are_gone(
+    make_job: JobMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job()
+    runner, handle = job.submit()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(RunnerUnavailable, match="has no credentials for AWS"):
+        runner.follow_output(handle, OutputWriter(job.directory, job.jobs))
 
 
 def test_output_waits_for_logs_that_cannot_be_had(make_job: JobMaker, aws: FakeAws) -> None:
