@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ipc.settings import BuilderConfig, EnvironmentConfig, RegistryConfig
-from ipc.targets import LOCAL_REGISTRY, PLAIN_REGISTRY
+from ipc.targets import CLOUDS, LOCAL_REGISTRY, PLAIN_REGISTRY
 from launchd.config.validators import takes, text
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
@@ -52,7 +52,7 @@ def push_target(
 
 def _from_parts(registry: RegistryConfig, environment: EnvironmentConfig | None) -> str | None:
     """Return the address that the parts of ECR's or Artifact Registry's make; None where one of them is missing."""
-    region = registry.region or (environment.region if environment else None)
+    region = registry.region or _region_of_cloud(registry, environment)
     name, parts = "", (registry.project, registry.repository, registry.image_name)
     if registry.type == ECR and registry.account_id and region and registry.repository:
         suffix = ".cn" if region.startswith("cn-") else ""
@@ -60,6 +60,12 @@ def _from_parts(registry: RegistryConfig, environment: EnvironmentConfig | None)
     elif registry.type == GAR and region and all(parts):
         name = "/".join((f"{region}-docker.pkg.dev", *map(str, parts)))
     return name or None
+
+
+def _region_of_cloud(registry: RegistryConfig, environment: EnvironmentConfig | None) -> str | None:
+    """Return the region of the environment, where that is of the registry's own cloud."""
+    cloud = next((one.environment for one in CLOUDS if one.registry == registry.type), None)
+    return environment.region if environment is not None and environment.type == cloud else None
 
 
 @takes("string", pattern=r"^\s*\S+\s*$")

@@ -132,7 +132,7 @@ BUILDAH: Table = {
 KUBERNETES: Table = {
     "config_file": validators.absolute_path,
     "context": validators.text,
-    "namespace": validators.text,
+    "namespace": validators.namespace,
     "timeout_seconds": validators.positive_seconds,
     "pull_secrets": validators.boolean,
     "code_claim": validators.text,
@@ -141,7 +141,7 @@ KUBERNETES: Table = {
 
 POD_BUILDS: Table = {
     "image": validators.text,
-    "namespace": validators.text,
+    "namespace": validators.namespace,
     "service_account": validators.text,
     "claim": validators.text,
     "claim_directory": validators.absolute_path,
@@ -235,7 +235,7 @@ SAGEMAKER: Table = {
 
 POLICY: Table = {
     "preset": validators.choice(*PRESETS),
-    "resources": validators.names,
+    "resources": validators.resources,
     "run_as_user": validators.user,
     "run_as_users": validators.user_numbers,
     "allow_root_jobs": validators.boolean,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ipc.messages import MAX_DIRECTORY_BYTES
-from launchd.config import job_users, keys, schema
+from launchd.config import job_users, keys, pairs, schema
 from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
 from launchd.config.model import AgentConfig, LaunchdConfig
 from launchd.config.policy import read_policy
@@ -190,6 +190,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
     job_users.check_range_sizes(diagnostics, config)
     job_users.check_install_user(diagnostics, config)
     job_users.check_builder_users(diagnostics, config)
+    pairs.check(diagnostics, config, environ)
     return config
 
 

@@ -18,6 +18,8 @@ import msgspec
 from ipc.gpus import Gpu
 from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
 from ipc.sizes import UNITS, parse_size
+from ipc.targets import TARGETS
+from launchd.config.diagnostics import nearest_name
 from launchd.metrics.address import parse_address
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ MAX_DAYS = 36_500
 MAX_SECONDS = 10 * 365 * 86400.0
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _CONTAINER_USER = re.compile(r"[\w][\w.-]*(:[\w][\w.-]*)?", re.ASCII)
 _RESERVED_NUMBERS = (65534, 65535)
 #: What can be said of a GPU; the rest is for GPUs whose driver is asked.
@@ -225,6 +228,29 @@ def names(value: Any) -> tuple[str, ...]:
         if _PLACEHOLDER.fullmatch(name.strip()):
             raise ValueError(f"has {name!r}, a placeholder of an example: write what it stands for")
     return tuple(dict.fromkeys(name.strip() for name in value))
+
+
+@takes("string", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+def namespace(value: Any) -> str:
+    """Return the name of a namespace of Kubernetes."""
+    name = text(value)
+    if not _NAMESPACE.fullmatch(name):
+        raise ValueError("must be a namespace: small letters, digits and hyphens between them, at most 63")
+    return name
+
+
+@takes("array", items=_A_NAME)
+def resources(value: Any) -> tuple[str, ...]:
+    """Return a list of resources that there are."""
+    found = names(value)
+    known = {word: target.offered for target in TARGETS.values() for word in target.words}
+    for name in found:
+        if name not in known:
+            offered = [word for word, is_offered in known.items() if is_offered]
+            near = nearest_name(name, offered)
+            hint = f" ({near} is one)" if near else f": it is {either(tuple(offered))}"
+            raise ValueError(f"has {name!r}, which is no resource{hint}")
+    return found
 
 
 def choices(*allowed: str) -> Validator[tuple[str, ...]]:

@@ -102,8 +102,7 @@ def test_a_repository_of_ecr_is_known_by_its_name_in_the_environments_region(rea
     assert push_target(found.config.builder, found.config.registry, AWS) == RegistryConfig(
         "ecr", repository="my-ecr-repo"
     )
-    [warning] = found.warnings
-    assert "it is read as my-ecr-repo" in warning
+    assert "it is read as my-ecr-repo" in found.warnings[0]
 
 
 def test_an_image_of_artifact_registry_is_in_the_environments_region_and_project(read: Read) -> None:
