@@ -29,7 +29,6 @@ _ADDRESSES: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
         ("UV_FIND_LINKS", "--find-links", ","),
     ),
 }
-_INDEXES = ("--index-url ", "--extra-index-url ", "--find-links ")
 _SECRET_ENDINGS = ("_USERNAME", "_PASSWORD", "_TOKEN")
 
 
@@ -50,33 +49,12 @@ def index_settings(worker: Mapping[str, str], tool: str) -> IndexSettings:
     options: dict[str, str] = {}
     for option, address in _addresses(worker, tool):
         options[f"{option} {address}" if option != "--index-url" else option] = f"{option} {address}"
-    return IndexSettings(tuple(options.values()), dict(_without_secrets(worker)), tuple(_secrets(options.values())))
+    return IndexSettings(tuple(options.values()), dict(_without_secrets(worker)), secrets_of(options.values()))
 
 
-def index_strategy(host: Iterable[str], asked: Iterable[str]) -> dict[str, str]:
-    """Return uv's setting for several indexes: all are one, as for pip, where one party named them.
-
-    Where the host and the project both name some, the first that has a name has it for good: a package of the host's
-    own index is not to be had from another one that a project names.
-    """
-    return {} if _are_mixed(host, asked) else {"UV_INDEX_STRATEGY": "unsafe-best-match"}
-
-
-def index_note(tool: str, host: Iterable[str], asked: Iterable[str]) -> str | None:
-    """Return how ``tool`` chooses, as a sentence, where the host and the project both name indexes; else ``None``."""
-    if not _are_mixed(host, asked):
-        return None
-    both = "This host and the project both name package indexes: "
-    if tool == "uv":
-        return f"{both}a package is taken from the first one that has its name, the host's first."
-    return (
-        f"{both}pip takes each package from any of them, the best version first, so that the project's can bring what"
-        " the host's has. uv, which the extra `venv` brings, takes it from the first that has its name."
-    )
-
-
-def _are_mixed(host: Iterable[str], asked: Iterable[str]) -> bool:
-    return all(any(line.startswith(_INDEXES) for line in lines) for lines in (host, asked))
+def secrets_of(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the passwords in the addresses of ``lines``, which must not be seen in a tool's output."""
+    return tuple(_secrets(lines))
 
 
 def all_settings(worker: Mapping[str, str]) -> dict[str, str]:
@@ -115,5 +93,5 @@ def _secrets(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         # What is no address is the installer's to complain about.
         with suppress(ValueError):
-            if password := urlsplit(line.split(" ", 1)[1]).password:
+            if password := urlsplit(line.partition(" ")[2]).password:
                 yield password

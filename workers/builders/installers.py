@@ -1,7 +1,7 @@
 """The tools that make virtual environments: uv where it comes with the agent, else pip. Owns their commands alone.
 
 Resolving runs no code of a package: with ``--only-binary :all:`` uv builds nothing; pip, which builds what a wheel
-names by its address, has a guard that refuses to start any process.
+names by its address, runs in a program that refuses to start any process (``resolving_pip.py``).
 """
 
 from pathlib import Path
@@ -14,29 +14,22 @@ from ipc.own_uv import own_uv
 from workers.builders.wheels import Wheel, wheels_of_pylock, wheels_of_report
 
 Command = tuple[str, ...]
-#: Of a file of requirements.
-Lines = tuple[str, ...]
 
 _ONLY_WHEELS = ("--only-binary", ":all:")
-#: Runs pip in a process that can start no other one; what such a process could do, pip can do without.
-_GUARDED_PIP = """
-import runpy, sys
-
-def refuse(event, _arguments):
-    if event in ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn"):
-        raise PermissionError("nothing is built while requirements are resolved")
-
-sys.addaudithook(refuse)
-runpy.run_module("pip", run_name="__main__", alter_sys=True)
-"""
+#: A program for an interpreter of any version, which may run as a user who cannot read the agent's files.
+_RESOLVING_PIP = Path(__file__).with_name("resolving_pip.py").read_text("utf-8")
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Where an installer finds what it is asked, and puts its answer."""
+    """Where an installer finds what it is asked, and puts its answer.
+
+    With ``one_index``, a package comes from the first index that has its name. That is uv's way, but for its setting.
+    """
 
     requirements: Path
     constraints: Path
     answer: Path
+    one_index: bool = False
 
 
 class Installer(Protocol):
@@ -63,10 +56,6 @@ class Installer(Protocol):
 
     def resolve(self, files: Files, python: str) -> Command:
         """Return the command that says what requirements come to for the interpreter ``python``."""
-        ...
-
-    def options(self, host: Lines, asked: Lines) -> Lines:
-        """Return the options of this host and those that were asked for as one list, as the tool would join them."""
         ...
 
     def wheels(self, answer: bytes) -> tuple[Wheel, ...]:
@@ -105,11 +94,6 @@ class Uv:
         where = ("--python", python, "--output-file", str(files.answer), "-c", str(files.constraints))
         return self._path, "pip", "compile", *self._arguments, *form, *where, str(files.requirements)
 
-    def options(self, host: Lines, asked: Lines) -> Lines:
-        """Return both; the index of the host, where it has one, is the index."""
-        has_index = any(map(_is_index, host))
-        return *host, *(line for line in asked if not (has_index and _is_index(line)))
-
     def wheels(self, answer: bytes) -> tuple[Wheel, ...]:
         """Return the wheels of a ``pylock.toml``."""
         return wheels_of_pylock(answer)
@@ -145,14 +129,11 @@ class Pip:
 
     def resolve(self, files: Files, python: str) -> Command:
         """Return the command that writes a report (pip 22.2 and later)."""
-        guarded = (python, "-I", "-c", _GUARDED_PIP, "install", "--no-input")
+        one_index = ("--one-index",) if files.one_index else ()
+        guarded = (python, "-I", "-c", _RESOLVING_PIP, *one_index, "install", "--no-input")
         form = ("--quiet", "--dry-run", "--ignore-installed", *_ONLY_WHEELS)
         where = ("--report", str(files.answer), "-c", str(files.constraints), "-r", str(files.requirements))
         return *guarded, *self._arguments, *form, *where
-
-    def options(self, host: Lines, asked: Lines) -> Lines:
-        """Return both; the last index is the index."""
-        return *host, *asked
 
     def wheels(self, answer: bytes) -> tuple[Wheel, ...]:
         """Return the wheels of a report."""
@@ -160,10 +141,6 @@ class Pip:
 
     def _install(self, target: Path) -> Command:
         return str(target / "bin" / "python"), "-I", "-m", "pip", "install", "--no-input"
-
-
-def _is_index(line: str) -> bool:
-    return line.startswith("--index-url ")
 
 
 def compile_command(python: str, target: Path) -> Command:

@@ -1,11 +1,17 @@
 """An environment that is one job's alone: built as the job's user, in the project, with a cache of its own."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from workers.builders.index_settings import all_settings
+import msgspec
+
+from ipc.errors import BuildError
+from workers.builders.index_files import configured_indexes
+from workers.builders.index_order import ALL_ARE_ONE, IndexOrder, in_order_for_uv, names_any
+from workers.builders.index_settings import all_settings, index_settings
 from workers.builders.installers import Installer
 from workers.builders.requirements import Requirements
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, tool_environment
@@ -20,8 +26,10 @@ _LIST_NAME = "requirements.txt"
 _PRIVATE = 0o700
 
 
-def build_own(directory: Path, requirements: Requirements, installer: Installer, context: JobContext) -> Path:
+def build_own(directory: Path, requirements: Requirements, installer: Installer, context: JobContext, why: str) -> Path:
     """Build an environment for this job from the requirements of ``directory``; return its path.
+
+    ``why`` there is no shared one is a part of a sentence.
 
     Raises:
         BuildError: with the end of the output as ``detail``.
@@ -30,6 +38,8 @@ def build_own(directory: Path, requirements: Requirements, installer: Installer,
     context.progress(f"building an environment from {requirements.origin}")
     target = _new_directory(context)
     workshop = _workshop(target, directory, context)
+    choice = _choice_of_indexes(workshop.environment, requirements, installer, context, why)
+    workshop = msgspec.structs.replace(workshop, environment={**workshop.environment, **choice})
     try:
         workshop.run(installer.create(target))
         workshop.run(installer.install(target, _list(directory, requirements, context)))
@@ -49,6 +59,33 @@ def _new_directory(context: JobContext) -> Path:
         with suppress(FileExistsError):
             return give_directory(context.directory / f"{_PREFIX}{number}", context.order.user, _PRIVATE)
     raise AssertionError("numbers do not end")
+
+
+def _choice_of_indexes(
+    environment: Mapping[str, str], requirements: Requirements, installer: Installer, context: JobContext, why: str
+) -> dict[str, str]:
+    """Return settings with which the tool chooses among indexes as it does for a shared environment.
+
+    Raises:
+        BuildError: it has no such settings.
+    """
+    arguments = context.order.venv.pip_args
+    named = index_settings(environment, installer.name).lines
+    host = (*named, *configured_indexes(installer.name, environment, arguments))
+    if requirements.settings_for_uv and installer.name == "uv":
+        # Among them is how to choose.
+        return {}
+    if not (names_any(host) and requirements.names_indexes):
+        return ALL_ARE_ONE | dict(environment)
+    if installer.name == "pip":
+        raise BuildError(
+            "This host and the project both name package indexes. The environment cannot be a shared one, because"
+            f" {why.rstrip('.')}; and in one of the job's own, pip would take a package from any of them.",
+            hint="Correct that, or name no index; or the administrator installs the extra `venv`, whose uv takes a"
+            " package from the first index that has its name.",
+        )
+    context.warn(IndexOrder((), is_mixed=True, has_links=True).note or "", "build")
+    return {"UV_INDEX": in_order_for_uv(host)}
 
 
 def _workshop(target: Path, directory: Path, context: JobContext) -> Workshop:

@@ -7,6 +7,7 @@ import codecs
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -24,7 +25,8 @@ _LONGEST_REQUIREMENT = 1000
 _HASH = re.compile(r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 _ARCHIVES = (".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".lzma", ".tlz", ".egg")
 _FLAGS = frozenset({"--pre", "--prefer-binary", "--no-index", "--require-hashes"})
-_ADDRESSES = {
+#: Options whose value is the address of an index or of a page with links, each with its long name.
+ADDRESS_OPTIONS = {
     "-i": "--index-url",
     "--index-url": "--index-url",
     "--extra-index-url": "--extra-index-url",
@@ -59,6 +61,34 @@ def listed(name: str, data: bytes, read: Callable[[str], bytes]) -> Listing:
     reader = _Reader(read)
     reader.take_list(name, data)
     return Listing(tuple(reader.requirements), tuple(reader.constraints), tuple(reader.options))
+
+
+def names_indexes(name: str, data: bytes, read: Callable[[str], bytes]) -> bool:
+    """Return whether the file ``name``, or one that it includes, names an index or a page of links, plain or not."""
+    seen: set[str] = set()
+
+    def names_one(name: str, data: bytes) -> bool:
+        for line in logical_lines(read_text(data, name)):
+            option, value = _option(line)
+            if option in ADDRESS_OPTIONS or option[:2] in ("-i", "-f"):
+                return True
+            included = _included(option, value, posixpath.dirname(name))
+            if included is not None and included not in seen:
+                seen.add(included)
+                with suppress(NeedsProject):
+                    if names_one(included, read(included)):
+                        return True
+        return False
+
+    with suppress(NeedsProject):
+        return names_one(name, data)
+    return False
+
+
+def _included(option: str, value: str, directory: str) -> str | None:
+    with suppress(_NotPlain):
+        return _path(directory, value) if option in _INCLUDES | _CONSTRAINTS else None
+    return None
 
 
 def read_text(data: bytes, name: str) -> str:
@@ -172,10 +202,10 @@ def _plain_option(option: str, value: str) -> str:
     # Others could let the installer run what it finds, or trust a server without a certificate.
     if option == "--only-binary" and value == ":all:":
         return f"{option} {value}"
-    if option not in _ADDRESSES:
+    if option not in ADDRESS_OPTIONS:
         raise _NotPlain(f"has the option {option[:40]}")
     _plain_address(value)
-    return f"{_ADDRESSES[option]} {value}"
+    return f"{ADDRESS_OPTIONS[option]} {value}"
 
 
 def _plain_address(text: str) -> SplitResult:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import BuildError
-from workers.builders.requirement_lines import Listing, NeedsProject, listed, logical_lines, read_text
+from workers.builders.requirement_lines import Listing, NeedsProject, listed, logical_lines, names_indexes, read_text
 
 REQUIREMENTS_FILE = "requirements.txt"
 PROJECT_FILE = "pyproject.toml"
@@ -46,18 +46,25 @@ _UNIMPORTANT_UV_KEYS = frozenset(
 )
 
 
+class _HasSettings(NeedsProject):
+    """The project has settings for uv."""
+
+
 class Requirements(msgspec.Struct, frozen=True):
     """One project's requirements.
 
     ``origin`` is the file they come from. ``text`` is what a requirements file with them says, None where ``origin`` is
     one. ``listing`` is the same without the project, or None; then ``needs_project`` says why there is none, as a part
-    of a sentence.
+    of a sentence. ``names_indexes``: the lines, plain or not, name a package index or a page of links. With
+    ``settings_for_uv``, the project has settings of its own for uv.
     """
 
     origin: str
     text: str | None = None
     listing: Listing | None = None
     needs_project: str = ""
+    names_indexes: bool = False
+    settings_for_uv: bool = False
 
 
 def find_requirements(project: Path) -> Requirements | None:
@@ -80,10 +87,15 @@ def _from_list(project: Path, origin: str) -> Requirements | None:
         data = _read(project / origin)
         if data is None or not any(logical_lines(read_text(data, origin))):
             return None
-        _look_for_settings(project)
-        return Requirements(origin, listing=listed(origin, data, _Includes(project).read))
     except NeedsProject as why:
         return Requirements(origin, needs_project=str(why))
+    names = names_indexes(origin, data, _Includes(project).read)
+    try:
+        _look_for_settings(project)
+        return Requirements(origin, listing=listed(origin, data, _Includes(project).read), names_indexes=names)
+    except NeedsProject as why:
+        has_settings = isinstance(why, _HasSettings)
+        return Requirements(origin, needs_project=str(why), names_indexes=names, settings_for_uv=has_settings)
 
 
 def _from_project_file(project: Path) -> Requirements | None:
@@ -96,7 +108,8 @@ def _from_project_file(project: Path) -> Requirements | None:
         _look_for_settings(project)
         return Requirements(PROJECT_FILE, text, listed(PROJECT_FILE, text.encode(), _no_includes))
     except NeedsProject as why:
-        return Requirements(PROJECT_FILE, text, needs_project=str(why))
+        has_settings = isinstance(why, _HasSettings)
+        return Requirements(PROJECT_FILE, text, needs_project=str(why), settings_for_uv=has_settings)
 
 
 def _dependencies(path: Path) -> list[str]:
@@ -120,16 +133,16 @@ def find_requires_python(project: Path) -> str | None:
 
 
 def _look_for_settings(project: Path) -> None:
-    """Raise :class:`NeedsProject` where the project has settings of its own for uv."""
+    """Raise :class:`_HasSettings` where the project has settings of its own for uv."""
     if _read(project / UV_FILE) is not None:
-        raise NeedsProject(f"the project has a {UV_FILE}")
+        raise _HasSettings(f"the project has a {UV_FILE}")
     try:
         settings = _parse(project / PROJECT_FILE).get("tool", {}).get("uv", {})
         important = sorted(settings.keys() - _UNIMPORTANT_UV_KEYS)
     except (ValueError, RecursionError, AttributeError) as error:
         raise NeedsProject(f"{PROJECT_FILE} cannot be read") from error
     if important:
-        raise NeedsProject(f"{PROJECT_FILE} has the setting tool.uv.{important[0]}")
+        raise _HasSettings(f"{PROJECT_FILE} has the setting tool.uv.{important[0]}")
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -18,8 +18,10 @@ import msgspec
 
 from ipc.errors import BuildError, HostError
 from ipc.work_order import JobUser
-from workers.builders.index_settings import index_note, index_settings, index_strategy
-from workers.builders.installers import Files, Installer, Lines, compile_command, identify
+from workers.builders.index_files import configured_indexes
+from workers.builders.index_order import ALL_ARE_ONE, IndexOrder, order_indexes
+from workers.builders.index_settings import index_settings, secrets_of
+from workers.builders.installers import Files, Installer, compile_command, identify
 from workers.builders.requirement_lines import Listing
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, in_words, tool_environment
 from workers.builders.venv_cache import Entry, EntryLock, files_below
@@ -54,6 +56,8 @@ class SharedEnvironments:
         self._context = context
         self._user = context.order.install_user
         self._settings = index_settings(os.environ, installer.name)
+        self._environment = self._tool_environment()
+        self._configured = configured_indexes(installer.name, self._environment, context.order.venv.pip_args)
 
     def resolve(self, listing: Listing) -> tuple[Wheel, ...]:
         """Return the wheels that ``listing`` comes to.
@@ -63,14 +67,14 @@ class SharedEnvironments:
             JobCancelled: the job was stopped meanwhile.
         """
         python = self._resolving_python()
-        note = index_note(self._installer.name, self._settings.lines, listing.options)
-        if note is not None:
-            self._context.warn(note, "build")
+        order = self._order(listing)
+        if order.note is not None:
+            self._context.warn(order.note, "build")
         self._context.progress("resolving the requirements")
         with self._workshop(listing) as workshop:
-            asked = self._write("asked-requirements.txt", (*self._options(listing), *listing.requirements))
+            asked = self._write("asked-requirements.txt", (*order.lines, *listing.requirements))
             limits = self._write("asked-constraints.txt", listing.constraints)
-            files = Files(asked, limits, self._context.directory / _DESK / self._installer.answer)
+            files = Files(asked, limits, self._context.directory / _DESK / self._installer.answer, order.is_mixed)
             try:
                 workshop.run(self._installer.resolve(files, python))
                 return self._installer.wheels(_read_answer(files.answer))
@@ -95,7 +99,7 @@ class SharedEnvironments:
                 try:
                     workshop.run(self._installer.create(target))
                     if lines:
-                        locked = self._write("locked-requirements.txt", (*self._options(listing), *lines))
+                        locked = self._write("locked-requirements.txt", (*self._order(listing).lines, *lines))
                         workshop.run(self._installer.install_wheels(target, locked))
                 except ToolFailed as error:
                     raise build_error(origin, error) from error
@@ -152,12 +156,16 @@ class SharedEnvironments:
         parts = (_LAYOUT, self._installer.name, identify(self._python), settings.pip_args, user, content)
         return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:_KEY_CHARACTERS]
 
-    def _options(self, listing: Listing) -> Lines:
-        return self._installer.options(self._settings.lines, listing.options)
+    def _order(self, listing: Listing) -> IndexOrder:
+        return order_indexes(self._installer.name, self._settings.lines, self._configured, listing.options)
 
-    def _write(self, name: str, lines: Lines) -> Path:
+    def _write(self, name: str, lines: tuple[str, ...]) -> Path:
         """Write a file for the installer; addresses in it may have passwords."""
         return give_file(self._context.directory / name, "".join(f"{line}\n" for line in lines), self._user)
+
+    def _tool_environment(self) -> dict[str, str]:
+        environment = tool_environment(self._user, self._settings.environment, proxy_passwords=True)
+        return environment if self._user is None else environment | _own_caches(self._cache, self._user)
 
     @contextmanager
     def _workshop(self, listing: Listing, *locks: EntryLock) -> Iterator[Workshop]:
@@ -165,14 +173,12 @@ class SharedEnvironments:
         # An earlier worker may have left it.
         shutil.rmtree(desk, ignore_errors=True)
         give_directory(desk, self._user, 0o700)
-        environment = tool_environment(self._user, self._settings.environment, proxy_passwords=True)
-        environment = index_strategy(self._settings.lines, listing.options) | environment
-        environment["TMPDIR"] = str(desk)
-        if self._user is not None:
-            environment |= _own_caches(self._cache, self._user)
+        order = self._order(listing)
+        environment = {**({} if order.is_mixed else ALL_ARE_ONE), **self._environment, "TMPDIR": str(desk)}
+        secrets = (*self._settings.secrets, *secrets_of(order.lines))
         descriptors = tuple(lock.fileno() for lock in locks)
         try:
-            yield Workshop(self._context, self._user, _NOWHERE, environment, descriptors, self._settings.secrets)
+            yield Workshop(self._context, self._user, _NOWHERE, environment, descriptors, secrets)
         finally:
             shutil.rmtree(desk, ignore_errors=True)
 

@@ -58,7 +58,7 @@ class VenvBuilder:
             entry = _shared(requirements, installer, python, context)
         except NotShareable as why:
             log.info("The environment is the job's own.", extra={"origin": requirements.origin, "why": str(why)})
-            built = _build_of(build_own(directory, requirements, installer, context))
+            built = _build_of(build_own(directory, requirements, installer, context, str(why)))
             context.note_built("environment", reused=False)
             return built
         return _build_of(entry.path, str(entry.lock_path))
