@@ -116,7 +116,8 @@ class VenvConfig(msgspec.Struct, frozen=True):
     """``launchd.venv``: how virtual environments are built on this host.
 
     ``cache_dir`` of None stands for ``venvs`` in the state directory, ``python`` of None for the agent's own
-    interpreter; ``pythons`` are others, for projects that need another version. What no job used for
+    interpreter; ``pythons`` are others, for projects that need another version; with ``fetch_pythons``, uv may fetch
+    further ones. What no job used for
     ``cache_keep_days`` is removed. An installer that gives no sign of life for ``no_progress_timeout_seconds`` is
     ended. Where jobs have users of their own, what they share is installed by ``install_user``, the name or number of a
     user; the one here is no job's, and needs no password entry. With ``pass_index_settings``, the agent's variables for
@@ -130,6 +131,7 @@ class VenvConfig(msgspec.Struct, frozen=True):
     pip_args: tuple[str, ...] = ()
     python: str | None = None
     pythons: tuple[str, ...] = ()
+    fetch_pythons: bool = False
     install_user: str = "69999"
     pass_index_settings: bool = False
 

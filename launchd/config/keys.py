@@ -98,6 +98,7 @@ VENV: Table = {
     "pip_args": validators.strings,
     "python": validators.absolute_path,
     "pythons": validators.granted_paths(),
+    "fetch_pythons": validators.boolean,
     "install_user": validators.user_or_number,
     "pass_index_settings": validators.boolean,
 }

@@ -2,7 +2,7 @@
 
 All indexes count as one, and the best version is taken, where one party named them: the host, or the project. Where
 both did, the first index that has a name has it for good, the host's first: what only the host's own index is to bring
-must not come from one that a project names, whose owner may be anybody. Pure.
+must not come from one that a project names. Pure.
 """
 
 from collections.abc import Iterable, Iterator

@@ -24,6 +24,10 @@ _MINORS = range(8, 31)
 _PATCHES = 40
 
 
+class NoFittingPython(BuildError):
+    """This host has no interpreter that will do."""
+
+
 class WantedPython(msgspec.Struct, frozen=True):
     """What a project asks for: ``specifier`` as in PEP 440, ``version`` as `3.11`; None where it does not care."""
 
@@ -41,29 +45,37 @@ class WantedPython(msgspec.Struct, frozen=True):
             ) from error
         return in_range and (self.version is None or _minor_of(version) == self.version)
 
+    def request(self) -> str:
+        """Return the same as a range in PEP 440."""
+        version = f"=={self.version}.*" if self.version else ""
+        return ",".join(filter(None, (str(SpecifierSet(self.specifier or "")), version)))
+
     def __str__(self) -> str:
         asked = [f"requires-python {self.specifier}"] if self.specifier else []
         return " and ".join([*asked, *([f"the recorded version {self.version}"] if self.version else [])])
 
 
-def find_python(wanted: WantedPython, usual: str, others: Sequence[str], search_path: str) -> str:
-    """Return the path of an interpreter that fits: ``usual``, one of ``others``, or one on ``search_path``.
+def find_python(
+    wanted: WantedPython, usual: str, others: Sequence[str], search_path: str, fetched: Sequence[str] = ()
+) -> str:
+    """Return an interpreter that fits: ``usual``, one of ``others``, one on ``search_path``, or of ``fetched``.
 
     Raises:
-        BuildError: this host has none.
+        NoFittingPython: this host has none.
     """
     if wanted == WantedPython():
         return usual
     seen: dict[str, str] = {}
-    for path in _candidates(usual, others, search_path):
+    for path in (*_candidates(usual, others, search_path), *fetched):
         version = _version_of(path)
         if version is not None and wanted.fits(version):
             return path
         if version is not None:
             seen[_minor_of(version)] = path
-    raise BuildError(
+    raise NoFittingPython(
         f"The project needs another Python than this host has: {wanted}. The host has {', '.join(seen) or 'none'}.",
-        hint="The administrator names an interpreter in launchd.venv.pythons, or the job is made for another version.",
+        hint="The administrator names an interpreter in launchd.venv.pythons, or lets uv fetch one"
+        " (launchd.venv.fetch_pythons), or the job is made for another version.",
     )
 
 

@@ -93,9 +93,10 @@ def _from_list(project: Path, origin: str) -> Requirements | None:
     try:
         _look_for_settings(project)
         return Requirements(origin, listing=listed(origin, data, _Includes(project).read), names_indexes=names)
+    except _HasSettings as why:
+        return Requirements(origin, needs_project=str(why), names_indexes=names, settings_for_uv=True)
     except NeedsProject as why:
-        has_settings = isinstance(why, _HasSettings)
-        return Requirements(origin, needs_project=str(why), names_indexes=names, settings_for_uv=has_settings)
+        return Requirements(origin, needs_project=str(why), names_indexes=names)
 
 
 def _from_project_file(project: Path) -> Requirements | None:
@@ -107,9 +108,10 @@ def _from_project_file(project: Path) -> Requirements | None:
     try:
         _look_for_settings(project)
         return Requirements(PROJECT_FILE, text, listed(PROJECT_FILE, text.encode(), _no_includes))
+    except _HasSettings as why:
+        return Requirements(PROJECT_FILE, text, needs_project=str(why), settings_for_uv=True)
     except NeedsProject as why:
-        has_settings = isinstance(why, _HasSettings)
-        return Requirements(PROJECT_FILE, text, needs_project=str(why), settings_for_uv=has_settings)
+        return Requirements(PROJECT_FILE, text, needs_project=str(why))
 
 
 def _dependencies(path: Path) -> list[str]:

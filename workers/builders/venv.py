@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ipc.directories import make_passable
 from workers.builders import Build
+from workers.builders.fetched_pythons import FetchedPythons
 from workers.builders.installers import Installer, find_installer, identify
-from workers.builders.interpreters import WantedPython, find_python
+from workers.builders.interpreters import NoFittingPython, WantedPython, find_python
 from workers.builders.own_environment import build_own
 from workers.builders.reader import read_requires_python, search_requirements
 from workers.builders.requirement_lines import Listing
@@ -39,7 +40,14 @@ class VenvBuilder:
         Raises:
             BuildError: what it asks for cannot be read, or this host has no interpreter for it.
         """
-        return self._requirements(project, context) is not None or self._python(project, context) != _usual(context)
+        if self._requirements(project, context) is not None:
+            return True
+        try:
+            return self._python(project, context) != _usual(context)
+        except NoFittingPython:
+            if not FetchedPythons(_cache_directory(context), context).may_grow:
+                raise
+            return True
 
     def build(self, project: Project, context: JobContext) -> Build:
         """Build the environment, or wait for another worker's, or find it built before.
@@ -50,7 +58,14 @@ class VenvBuilder:
             BuildError: with the end of the output as ``detail``.
             JobCancelled: the job was stopped meanwhile.
         """
-        python = self._python(project, context)
+        try:
+            python = self._python(project, context)
+        except NoFittingPython:
+            fetched = FetchedPythons(_cache_directory(context), context)
+            if not fetched.may_grow:
+                raise
+            fetched.fetch(_wanted(project, context))
+            python = self._python(project, context)
         directory, requirements = self._requirements(project, context) or (project.directory, _NO_REQUIREMENTS)
         identify(python)
         installer = find_installer(python, context.order.venv.pip_args)
@@ -66,9 +81,12 @@ class VenvBuilder:
     def _python(self, project: Project, context: JobContext) -> str:
         key = project.directory, project.place
         if key not in self._pythons:
-            wanted = WantedPython(read_requires_python(project, context), project.python)
+            fetched = FetchedPythons(_cache_directory(context), context).paths()
             search_path = tool_environment(context.order.user, {})["PATH"]
-            self._pythons[key] = find_python(wanted, _usual(context), context.order.venv.pythons, search_path)
+            # What is on the host comes before what was brought to it.
+            self._pythons[key] = find_python(
+                _wanted(project, context), _usual(context), context.order.venv.pythons, search_path, fetched
+            )
         return self._pythons[key]
 
     def _requirements(self, project: Project, context: JobContext) -> tuple[Path, Requirements] | None:
@@ -90,6 +108,10 @@ def _shared(requirements: Requirements, installer: Installer, python: str, conte
     for removed in trim(cache, settings.cache_max_bytes, keep_seconds):
         log.info("An environment was removed from the cache.", extra={"key": removed})
     return entry
+
+
+def _wanted(project: Project, context: JobContext) -> WantedPython:
+    return WantedPython(read_requires_python(project, context), project.python)
 
 
 def _usual(context: JobContext) -> str:

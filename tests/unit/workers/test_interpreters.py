@@ -1,15 +1,23 @@
 """Which interpreter a project gets: real ones where two are needed, else programs that say a version."""
 
+import functools
+import hashlib
+import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+import sysconfig
+import tarfile
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ipc.errors import BuildError
 from ipc.settings import VenvConfig
+from tests.support.http_servers import LocalServer, serving
 from tests.unit.workers.test_venv import SYSTEM_PYTHON, output_of
 from workers.builders.interpreters import WantedPython, find_python
 from workers.builders.venv import VenvBuilder
@@ -102,3 +110,111 @@ def test_a_project_that_asks_for_nothing_needs_no_environment(make_context: Cont
     assert not VenvBuilder().needed(Project(context.work, python=running), context)
     with pytest.raises(BuildError, match=r"the recorded version 3\.1\."):
         VenvBuilder().needed(Project(context.work, python="3.1"), context)
+
+
+def packed_interpreter(directory: Path) -> tuple[str, Path]:
+    """Pack the Python of the tests as uv's own come; return its version and the list in which uv looks for it.
+
+    It stands for one of uv's, which lie on a server that tests do not reach.
+    """
+    version, minor = platform.python_version(), ".".join(map(str, sys.version_info[:2]))
+    archive = directory / "python.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
+        file.add(Path(sys.executable).resolve(), f"python/bin/python{minor}")
+        file.add(sysconfig.get_path("stdlib"), f"python/lib/python{minor}", filter=_without_tests)
+    entry = {
+        "name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu",
+        "major": 3, "minor": sys.version_info.minor, "patch": sys.version_info.micro, "prerelease": "",
+        "url": "http://ADDRESS/python.tar.gz", "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+        "variant": None, "build": "20260101",
+    }  # fmt: skip
+    listed = directory / "list.json"
+    listed.write_text(json.dumps({f"cpython-{version}-linux-{platform.machine()}-gnu": entry}))
+    return version, listed
+
+
+def _without_tests(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    left_out = {"test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib", "tkinter"}
+    return None if left_out & set(member.name.split("/")) else member
+
+
+@pytest.fixture
+def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VenvConfig:
+    """A host whose one interpreter says that it is an old one; a project asks for that of the tests."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    usual = interpreter(tmp_path, "usual", "echo 3.8.1")
+    return VenvConfig(cache_dir=str(tmp_path / "venvs"), python=usual)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The list of a mirror on this host, which uv is told of; it has one version, that of the tests."""
+    (tmp_path / "mirror").mkdir()
+    _, listed = packed_interpreter(tmp_path / "mirror")
+    with serving(LocalServer(functools.partial(QuietFiles, directory=str(tmp_path / "mirror")))) as server:  # type: ignore[arg-type]
+        listed.write_text(listed.read_text().replace("http://ADDRESS", server.url))
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", f"{server.url}/list.json")
+        yield listed
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name in the standard library)
+        """Say nothing."""
+
+
+def project_of_the_tests_python(context: JobContext) -> Project:
+    exactly = f"=={platform.python_version()}"
+    (context.work / "pyproject.toml").write_text(f'[project]\nname = "a"\nrequires-python = "{exactly}"\n')
+    return Project(context.work)
+
+
+@pytest.mark.timeout(240)
+def test_uv_fetches_an_interpreter_where_it_may(
+    make_context: ContextMaker, bare_host: VenvConfig, tmp_path: Path, mirror: Path
+) -> None:
+    context = make_context(venv=msgspec.structs.replace(bare_host, fetch_pythons=True))
+    project = project_of_the_tests_python(context)
+
+    assert VenvBuilder().needed(project, context)
+    build = VenvBuilder().build(project, context)
+
+    said = output_of(build, "python", "-c", "import platform, sys; print(platform.python_version(), sys.base_prefix)")
+    version, prefix = said.split()
+    assert (version, Path(prefix).parent) == (platform.python_version(), tmp_path / "venvs" / "pythons")
+    # It is there for the next job, also where nothing can be fetched any more.
+    mirror.unlink()
+    assert VenvBuilder().build(project, context).environment == build.environment
+
+
+def test_nothing_is_fetched_unless_the_host_allows_it(make_context: ContextMaker, bare_host: VenvConfig) -> None:
+    context = make_context(venv=bare_host)
+    project = project_of_the_tests_python(context)
+
+    for ask in (VenvBuilder().needed, VenvBuilder().build):
+        with pytest.raises(BuildError, match=r"The host has 3\.8\.") as failure:
+            ask(project, context)
+        assert "launchd.venv.fetch_pythons" in (failure.value.hint or "")
+
+
+def test_an_interpreter_that_is_not_what_the_list_says_is_not_taken(
+    make_context: ContextMaker, bare_host: VenvConfig, tmp_path: Path, mirror: Path
+) -> None:
+    (mirror.parent / "python.tar.gz").write_bytes(b"something else")
+    context = make_context(venv=msgspec.structs.replace(bare_host, fetch_pythons=True))
+
+    with pytest.raises(BuildError, match="could not be fetched: uv"):
+        VenvBuilder().build(project_of_the_tests_python(context), context)
+    assert not list((tmp_path / "venvs" / "pythons").glob("cpython-*"))
+
+
+def test_a_version_that_is_nowhere_is_told(
+    make_context: ContextMaker, bare_host: VenvConfig, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mirror.exists()
+    context = make_context(venv=msgspec.structs.replace(bare_host, fetch_pythons=True))
+    with pytest.raises(BuildError, match=r"the recorded version 3\.2 could not be fetched.*No download found"):
+        VenvBuilder().build(Project(context.work, python="3.2"), context)
+
+    monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
+    with pytest.raises(BuildError, match="that takes uv, which this agent does not have"):
+        VenvBuilder().build(Project(context.work, python="3.2"), context)
