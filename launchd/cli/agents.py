@@ -29,7 +29,7 @@ JOB_HEADERS = ("ITEM", "HOST", "RUN", "PHASE", "RUNS SINCE", "AUTHOR", "ABOUT")
 def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the agents of the queue server, and the items that they have.
 
-    Polling (it has no job), Running, Draining (asked to leave), Killed (it has left) or Lost (no heartbeat).
+    Polling (it has no job), Running, Draining (it takes no more jobs), Killed (it has left) or Lost (no heartbeat).
     """
     with queue_server(url, state_dir) as server:
         registered = server.agents_with_items(resolve_entity(server, entity))

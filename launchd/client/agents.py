@@ -89,7 +89,7 @@ class AgentOperations(ClientBase):
         return self._call(launchd_protocol.AGENTS_WITH_ITEMS, entity=entity)
 
     def update_agent(self, agent_id: str, status: str, incarnation: str | None = None) -> None:
-        """Set the agent's status: POLLING, RUNNING or KILLED.
+        """Set the agent's status: POLLING, RUNNING or KILLED; or DRAINING at launchd's own server.
 
         `incarnation` names the process that says so: launchd's own server refuses it of another than the present one.
         """

@@ -109,7 +109,8 @@ class Agent(
         "held_items": "heldItems",
     },
 ):
-    """A registered agent. `status` is W&B's: POLLING, RUNNING or KILLED. Fields after `queue_ids`: launchd protocol.
+    """A registered agent. `status` is W&B's: POLLING, RUNNING or KILLED; at launchd's own server DRAINING too.
+    Fields after `queue_ids`: launchd protocol.
 
     `held_items` are the oldest of the items that it has, at most 20; None: they were not asked for.
     """

@@ -180,13 +180,22 @@ def test_a_draining_agent_claims_nothing_and_leaves_with_its_last_job(testbed: T
     assert (testbed.item(running).state, testbed.item(queued).state) == ("FINISHED", "PENDING")
 
 
+def status_at_server(testbed: Testbed) -> str | None:
+    agent = testbed.client.agent(testbed.status()["agent"]["id"])
+    return agent and agent.status
+
+
 def test_an_agent_that_drains_can_take_jobs_again(testbed: Testbed, gate: Gate) -> None:
+    testbed.configure(max_jobs=4, launchd={"supervision": {"wait_seconds": 60.0}})
     testbed.start_agent()
     running = push_waiting(testbed, gate)
     wait_running(testbed, running)
     testbed.ask(command="drain")
     assert testbed.status()["agent"]["why_draining"] == "of `launchd drain`"
+    # Well before the end of the heartbeat that waits at the server.
+    wait_until(lambda: status_at_server(testbed) == "DRAINING", timeout=10, what="what others see")
     assert testbed.ask(command="undrain") == {"ok": True, "jobs": 1}
+    wait_until(lambda: status_at_server(testbed) == "RUNNING", timeout=10, what="what others see")
     assert (testbed.status()["agent"]["state"], testbed.status()["agent"]["why_draining"]) == ("polling", None)
     queued = testbed.push("true")
     assert testbed.wait_over([queued])[0].state == "FINISHED"

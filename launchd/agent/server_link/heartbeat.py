@@ -11,6 +11,7 @@ from launchd.agent.events import DrainTakenBack, EventQueue, ItemsUnknown, Regis
 from launchd.agent.server_link.output_sender import OutputSender
 from launchd.agent.server_link.protocol import HeartbeatResult, LinkContext, LinkSettings, MonitoredRun, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
+from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import HeldItem
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,23 @@ class HeartbeatLoop(threading.Thread):
         self._refusal: str | None = None
         self._is_lost = False
         self._is_to_drain = False
+        self._drains = False
 
     def set_active_jobs(self, runs: tuple[MonitoredRun, ...], held: tuple[HeldItem, ...]) -> None:
         """Set the jobs that may be stopped, and all items that the agent has."""
         self._active = (runs, held)
+
+    def set_draining(self, *, drains: bool) -> None:
+        """Set whether the agent takes no more jobs; the server is told at once, if it answers, and ever after."""
+        if drains != self._drains:
+            self._drains = drains
+            self._heartbeat.set_draining(drains=drains)
+            threading.Thread(target=self._tell_status, name="status", daemon=True).start()
+
+    def _tell_status(self) -> None:
+        # The next heartbeat says it too.
+        with contextlib.suppress(QueueServerError):
+            self._heartbeat.send_status(self._active[0])
 
     def end(self) -> None:
         """Send no more heartbeats; the answer to an open request is ignored."""

@@ -13,6 +13,7 @@ from launchd.agent.events import SlotKind
 from launchd.agent.server_link.differences import Differences
 from launchd.agent.server_link.launchd_reports import LaunchdItemReporter
 from launchd.agent.server_link.protocol import (
+    AGENT_DRAINING,
     AGENT_KILLED,
     AGENT_POLLING,
     AGENT_RUNNING,
@@ -146,15 +147,25 @@ class LaunchdHeartbeat:
         self._differences = Differences()
         self._repeated_stops = Backoff(REPEATED_STOP_SECONDS, LONGEST_REPEATED_STOP_SECONDS)
         self._last = AgentCommands()
+        self._drains = False
+
+    def set_draining(self, *, drains: bool) -> None:
+        """Set whether the agent takes no more jobs."""
+        self._drains = drains
+
+    def send_status(self, runs: Sequence[MonitoredRun]) -> None:
+        """Tell the status."""
+        self._server.update_agent(self._agent_id, self._status(runs), self._incarnation)
 
     def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem], sent: Sequence[str] = ()) -> HeartbeatResult:
         """Wait for requests; returns without any after ``wait_seconds``."""
         seen = [run.item_id for run in runs if run.stopping]
-        status = AGENT_RUNNING if runs else AGENT_POLLING
         wait_seconds = 0.0 if self._differences.is_in_doubt else self._wait_seconds
         try:
             commands = self._caller.retry_forever(
-                lambda: self._server.watch(self._agent_id, status, seen, wait_seconds, self._incarnation, held, sent)
+                lambda: self._server.watch(
+                    self._agent_id, self._status(runs), seen, wait_seconds, self._incarnation, held, sent
+                )
             )
         except (UnknownAgent, SecondIncarnation) as error:
             return HeartbeatResult(pause_seconds=self._refused_seconds, refusal=str(error), lost=str(error))
@@ -169,6 +180,11 @@ class LaunchdHeartbeat:
             lost=MUST_RESUME if confirmed.must_resume else None,
             outputs=commands.outputs,
         )
+
+    def _status(self, runs: Sequence[MonitoredRun]) -> str:
+        if self._drains:
+            return AGENT_DRAINING
+        return AGENT_RUNNING if runs else AGENT_POLLING
 
     def _pause_after(self, commands: AgentCommands) -> float:
         before, self._last = self._last, commands

@@ -27,9 +27,10 @@ from launchd.client.queue_server import (
     StopRequest,
 )
 
-#: W&B's words for the status of an agent: without a job, with jobs, and ended.
+#: W&B's words for the status of an agent: without a job, with jobs, and ended; and one of launchd's own server.
 AGENT_POLLING = "POLLING"
 AGENT_RUNNING = "RUNNING"
+AGENT_DRAINING = "DRAINING"
 AGENT_KILLED = "KILLED"
 
 
@@ -123,6 +124,10 @@ class HeartbeatResult(msgspec.Struct, frozen=True):
 class Heartbeat(Protocol):
     """Shows the server that the agent lives, and asks it for stop requests."""
 
+    def set_draining(self, *, drains: bool) -> None:
+        """Set whether the agent takes no more jobs, which the next heartbeats say."""
+        ...
+
     def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem], sent: Sequence[str] = ()) -> HeartbeatResult:
         """Send one heartbeat; ``runs`` are the active jobs, ``held`` all items that the agent has.
 
@@ -131,6 +136,10 @@ class Heartbeat(Protocol):
         Raises:
             Stopped: the thread was told to end.
         """
+        ...
+
+    def send_status(self, runs: Sequence[MonitoredRun]) -> None:
+        """Tell the status alone, now, while a heartbeat waits for its answer; raises ``QueueServerError``."""
         ...
 
 

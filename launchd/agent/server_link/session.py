@@ -130,13 +130,19 @@ class QueueServerSession:
         """Claim no more; a registration goes on, stop requests are still heard, outcomes still reported."""
         self._claims_ended = True
         self._end_pollers()
+        self._show_draining()
 
     def resume_claiming(self, config: AgentConfig) -> None:
         """Claim again after :meth:`stop_claiming`: at once, or with the end of the registration that is under way."""
         self._claims_ended = False
+        self._show_draining()
         protocol, registered = self._protocol, self.registered
         if protocol is not None and registered is not None and not self._pollers and not self.is_registering:
             self._start_pollers(protocol, registered, self._settings(config))
+
+    def _show_draining(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.set_draining(drains=self._claims_ended)
 
     def _end_pollers(self) -> None:
         for poller in self._pollers:
@@ -222,6 +228,7 @@ class QueueServerSession:
         self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events, self._outputs)
         self._heartbeat.set_active_jobs(self._monitored, self._held)
         self._heartbeat.start()
+        self._show_draining()
 
     def _start_outputs(self, protocol: ServerProtocol, registered: Registered) -> None:
         if self._outputs is not None:
@@ -257,7 +264,8 @@ class QueueServerSession:
             self._gpu_reporter.start()
 
     def _stop_loops(self) -> None:
-        self.stop_claiming()
+        self._claims_ended = True
+        self._end_pollers()
         if self._registration is not None:
             self._registration.stopped.set()
         self._end_heartbeat()

@@ -201,6 +201,12 @@ class WandbHeartbeat:
         self._refusal: str | None = None
         self._stopped_since: dict[str, float] = {}
 
+    def set_draining(self, *, drains: bool) -> None:
+        """Do nothing: W&B has no word for it."""
+
+    def send_status(self, runs: Sequence[MonitoredRun]) -> None:
+        """Do nothing: each heartbeat comes soon, as its answer is not waited for."""
+
     def send(
         self,
         runs: Sequence[MonitoredRun],
