@@ -22,7 +22,7 @@ STORE = "build-context-store: s3://bucket/prefix"
         "registry: {type: local}",
         "builder: {type: buildah-pod, destination: name.azurecr.io/jobs}",
         "launchd: {policy: {resources: [sagemaker], sagemaker: {roles: [training]}}}",
-        "launchd: {kubernetes: {namespace: team-a}, policy: {resources: [kubernetes], kubernetes: {namespaces: [te*]}}}",
+        "launchd: {kubernetes: {namespace: team-a}, policy: {resources: [kubernetes], kubernetes: {namespaces: [t*]}}}",
         "launchd: {kubernetes: {code_claim: code, code_claim_directory: /mnt/code}}",
         "launchd: {policy: {resources: [gcp-vertex, vertex, kubernetes]}}",
     ],
