@@ -261,6 +261,9 @@ class JobRunner:
             try:
                 return _ask(lambda: self._runner.find(self._context.order.name))
             except RunnerUnavailable as error:
+                if self._titled is JobState.SUBMITTING:
+                    # What keeps a submission is worth a sentence.
+                    self._context.progress(error.message)
                 self._wait_for_target(error, attempt)
                 attempt += 1
 

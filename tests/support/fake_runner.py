@@ -33,8 +33,9 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It starts for ``start_seconds``, runs for ``run_seconds`` and ends with
     ``exit_code``; with ``preempt`` it ends preempted. ``submit_error`` is a
     target's refusal. The target does not answer the first
-    ``submit_unavailable_times``, ``inspect_unavailable_times`` and ``cancel_unavailable_times`` questions of
-    the kind; with ``submit_creates`` an unanswered submission takes effect all the same.
+    ``submit_unavailable_times``, ``find_unavailable_times``, ``inspect_unavailable_times`` and
+    ``cancel_unavailable_times`` questions of the kind; with ``submit_creates`` an unanswered submission takes effect
+    all the same.
     ``cancel_ignored`` has it ignore the polite part of a stop, so that it takes the whole grace.
     """
 
@@ -45,6 +46,7 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submit_error: str | None = None
     submit_unavailable_times: int = 0
     submit_creates: bool = False
+    find_unavailable_times: int = 0
     inspect_unavailable_times: int = 0
     cancel_ignored: bool = False
     cancel_unavailable_times: int = 0
@@ -57,6 +59,7 @@ class _Workload(msgspec.Struct):
     created_at: float | None = None
     creations: int = 0
     submissions: int = 0
+    finds: int = 0
     inspections: int = 0
     cancels: int = 0
     ends_by_cancel_at: float | None = None
@@ -102,6 +105,9 @@ class FakeRunner(Runner):
     def find(self, name: str) -> Handle | None:
         """Return the workload's handle if it was created."""
         with self._workload(name) as workload:
+            workload.finds += 1
+            if workload.finds <= workload.knobs.find_unavailable_times:
+                raise RunnerUnavailable("The fake target is away.")
             return Handle(NAME, name) if workload.created_at is not None else None
 
     def inspect(self, handle: Handle) -> Status:

@@ -27,7 +27,7 @@ from workers.environments.gcp import GcpEnvironment
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 from workers.vertex import policy, records, states
-from workers.vertex.api import VertexApi, parse_request, preload
+from workers.vertex.api import VertexApi, VertexRefused, parse_request, preload
 from workers.vertex.output import ENDPOINT, CloudLog, OutputCopy, OutputForbidden
 from workers.vertex.records import CreateRecord
 from workers.vertex.request import Place, VertexArgs, job_request, read_args, staging_bucket
@@ -112,7 +112,7 @@ class VertexRunner(Runner):
 
     def submit(self, launch: LaunchRequest) -> Handle:
         """Create the job, unless it is there already."""
-        found = self.find(launch.name)
+        found = self._find_before(launch.name)
         if found is not None:
             return found
         args = read_args(self._order, launch.build.image or "")
@@ -127,6 +127,19 @@ class VertexRunner(Runner):
             raise SubmitError(error.message, hint=error.hint) from error
         records.write_create(self._directory, replace(record, job=seen.name))
         return _handle(launch.name, seen.name)
+
+    def _find_before(self, name: str) -> Handle | None:
+        """Return the job that is there before it is asked for; raises as :meth:`find`.
+
+        Raises:
+            SubmitError: Vertex AI refuses to say so, and nothing was asked for yet.
+        """
+        try:
+            return self.find(name)
+        except VertexRefused as error:
+            if records.read_create(self._directory) is not None:
+                raise
+            raise SubmitError(error.message, hint=error.hint) from error
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job with the label of this name: of the first, should there be several.

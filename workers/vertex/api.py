@@ -26,6 +26,10 @@ T = TypeVar("T")
 
 Ask = Callable[[JobServiceClient], T]
 
+_HINT = (
+    "The administrator gives this host's service account roles/aiplatform.user in the project, and enables the API"
+    " aiplatform.googleapis.com there."
+)
 #: Kinds of credentials, which google.auth imports when it meets them.
 _CREDENTIALS = (
     "google.auth.compute_engine",
@@ -44,6 +48,10 @@ def preload() -> None:
     client = JobServiceClient(credentials=AnonymousCredentials(), transport="rest")
     client.transport.close()
     ParseDict({"jobSpec": {"workerPoolSpecs": [{"containerSpec": {}}]}}, CustomJob.pb(CustomJob()))
+
+
+class VertexRefused(RunnerUnavailable):
+    """Vertex AI refused to answer a question: this host lacks a right, or the project has not the API enabled."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -86,11 +94,16 @@ class VertexApi:
                     raise SubmitError(f"Vertex AI takes no more jobs for now (429): {error.message}") from error
                 time.sleep(pause)
             except exceptions.ClientError as error:
-                raise SubmitError(f"Vertex AI refused the job ({int(error.code or 0)}): {error.message}") from error
+                said = f"Vertex AI refused the job ({int(error.code or 0)}): {error.message}"
+                raise SubmitError(said, hint=_HINT if isinstance(error, exceptions.Forbidden) else None) from error
         raise AssertionError("the last pause is none")
 
     def find(self, place: Place, name: str) -> list[Seen]:
-        """Return the jobs of a workload name, the oldest first; raises :class:`RunnerUnavailable`."""
+        """Return the jobs of a workload name, the oldest first.
+
+        Raises:
+            RunnerUnavailable: there was no answer; a :class:`VertexRefused` where this host is refused one.
+        """
         asked = {"parent": place.path, "filter": f'labels.{NAME_LABEL}="{name}"'}
         found = self._about(lambda client: list(client.list_custom_jobs(request=asked, **self._limits)))
         return sorted(map(_seen, found or ()), key=lambda job: (job.created, job.name))
@@ -128,9 +141,9 @@ class VertexApi:
             return None
         except exceptions.ClientError as error:
             said = f"Vertex AI refused to answer ({int(error.code or 0)}): {error.message}"
-            raise RunnerUnavailable(said) from error
+            raise VertexRefused(said, hint=_HINT) from error
         except CloudRefused as error:
-            raise RunnerUnavailable(error.message, hint=error.hint) from error
+            raise VertexRefused(error.message, hint=error.hint) from error
 
     def _ask(self, ask: Ask[T]) -> T:
         """Return an answer; raises a refusal as the SDK does, and all else as errors of this package."""

@@ -137,6 +137,30 @@ def test_a_job_that_is_refused_does_not_exist(cloud: GoogleCloud, tmp_path: Path
     assert job.runner().find(NAME) is None
 
 
+def test_an_api_that_is_not_enabled_fails_the_job_with_what_to_do(cloud: GoogleCloud, tmp_path: Path) -> None:
+    cloud.faults["list"] = [403] * 9
+
+    with pytest.raises(SubmitError, match=r"refused to answer \(403\)") as error:
+        job_of(cloud, tmp_path).submit()
+
+    assert "enables the API aiplatform.googleapis.com" in (error.value.hint or "")
+    assert cloud.jobs == []
+
+
+def test_a_job_that_may_be_there_waits_for_a_right_that_was_taken_away(cloud: GoogleCloud, tmp_path: Path) -> None:
+    cloud.faults["create"] = [DONE_UNANSWERED]
+    job = job_of(cloud, tmp_path, seconds=60)
+    with pytest.raises(RunnerUnavailable):
+        job.submit()
+    cloud.faults["list"] = [403]
+
+    with pytest.raises(RunnerUnavailable, match=r"\(403\)"):
+        job.submit()
+    job.submit()
+
+    assert len(cloud.jobs) == 1
+
+
 def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.vertex.api.PAUSES", (0.0, 0.0))
     cloud.faults["create"] = [429, 429]

@@ -98,6 +98,18 @@ def test_a_job_goes_through_its_phases_and_its_output_is_in_its_directory(
     assert (tmp_path / "jobs" / "fake-cluster").is_dir()
 
 
+def test_a_submission_that_waits_for_its_target_says_so(start: Callable[..., Job], heard: Heard) -> None:
+    job = start(submit_unavailable_times=1, find_unavailable_times=3)
+
+    assert state_of(job.end()) is JobState.FINISHED
+    said = [(event.state, event.message) for event in heard if isinstance(event, PhaseChanged)]
+    assert said == [
+        (JobState.FETCHING, None),
+        (JobState.SUBMITTING, None),
+        (JobState.SUBMITTING, "The fake target is away."),
+    ]
+
+
 def test_a_stop_ends_the_workload(start: Callable[..., Job]) -> None:
     job = start(run_seconds=60)
     job.wait_for(PhaseChanged, JobState.RUNNING)
