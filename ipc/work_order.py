@@ -13,6 +13,7 @@ import msgspec
 
 from ipc.directories import PASSABLE, sync_names
 from ipc.gpus import Gpu
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import RunSpec
 from ipc.settings import (
     AwsConfig,
@@ -23,7 +24,6 @@ from ipc.settings import (
     HooksConfig,
     JobsConfig,
     KubernetesConfig,
-    PolicyRules,
     RegistryAccess,
     RegistryConfig,
     SupervisionConfig,

@@ -5,7 +5,7 @@ Owns which transports it may use, which certificates it trusts, and how it finds
 
 from collections.abc import Mapping
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 
 #: Git's name for the transport of a path on this host.
 LOCAL_TRANSPORT = "file"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from ipc.work_order import JobUser
 from launchd.agent.host_locks import HostLocks, agent_words
 from launchd.agent.job_record import JobRecord

@@ -6,8 +6,8 @@ Replaced as a whole when the configuration is reloaded; jobs keep the work order
 import socket
 from pathlib import Path
 
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import RunSpec
-from ipc.settings import PolicyRules
 from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
 from ipc.work_order import FETCH_DIRECTORY, JobUser, WorkOrder

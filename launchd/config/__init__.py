@@ -3,7 +3,8 @@
 Import from here. `yaml_file.py` reads the file, `schema.py` has every key, `loader.py` the order of precedence.
 """
 
-from ipc.settings import PolicyRules, SupervisionConfig
+from ipc.policy_rules import PolicyRules
+from ipc.settings import SupervisionConfig
 from launchd.config.diagnostics import ConfigError, Problem
 from launchd.config.job_users import check_job_users
 from launchd.config.loader import (

@@ -10,7 +10,7 @@ import pwd
 import sys
 from collections.abc import Iterator
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from launchd.config.diagnostics import ConfigError, Diagnostics, Problem
 from launchd.config.model import UNLIMITED, AgentConfig
 

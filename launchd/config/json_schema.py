@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ipc.policy_rules import ContainerLimits, ContainerRules, KubernetesRules, SagemakerRules, VertexRules
 from ipc.settings import (
     AwsConfig,
     BuildahConfig,
     BuilderConfig,
-    ContainerLimits,
-    ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
@@ -23,15 +22,12 @@ from ipc.settings import (
     JobLimits,
     JobsConfig,
     KubernetesConfig,
-    KubernetesRules,
     PodBuildsConfig,
     RegistryAccess,
     RegistryConfig,
-    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
     VertexConfig,
-    VertexRules,
 )
 from launchd.config import keys
 from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig

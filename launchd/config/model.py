@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ipc.gpus import Gpu
+from ipc.policy_rules import PolicyRules
 from ipc.settings import (
     AwsConfig,
     BuildahConfig,
@@ -21,7 +22,6 @@ from ipc.settings import (
     HooksConfig,
     JobsConfig,
     KubernetesConfig,
-    PolicyRules,
     RegistryAccess,
     RegistryConfig,
     SupervisionConfig,

@@ -7,7 +7,8 @@ Pure functions, but for variables of W&B's agent.
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
-from ipc.settings import BuilderConfig, EnvironmentConfig, PolicyRules, RegistryConfig
+from ipc.policy_rules import PolicyRules
+from ipc.settings import BuilderConfig, EnvironmentConfig, RegistryConfig
 from ipc.targets import CLOUDS, KUBERNETES, LOCAL_REGISTRY, SAGEMAKER
 from launchd.config.diagnostics import Diagnostics
 from launchd.config.images import push_target, registry_of

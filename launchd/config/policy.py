@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.settings import ContainerLimits, ContainerRules, KubernetesRules, PolicyRules, SagemakerRules, VertexRules
+from ipc.policy_rules import ContainerLimits, ContainerRules, KubernetesRules, PolicyRules, SagemakerRules, VertexRules
 from launchd.config.diagnostics import Diagnostics
 from launchd.config.keys import CONTAINER_LIMITS, CONTAINERS, KUBERNETES_RULES, POLICY, SAGEMAKER, VERTEX_RULES
 from launchd.config.model import PolicyConfig

@@ -7,7 +7,8 @@ the other rules those that depend on how far submitters are trusted. Pure data.
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.settings import GIB, ContainerLimits, ContainerRules, KubernetesRules, VertexRules
+from ipc.policy_rules import ContainerLimits, ContainerRules, KubernetesRules, VertexRules
+from ipc.settings import GIB
 
 #: Submitters whom the administrator does not know: a share of the host, and nothing of what is on it.
 _PUBLIC = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from ipc.targets import Target, find_target
 from launchd.config import AgentConfig, LaunchdConfig, default_runtime_dir, default_state_dir
 

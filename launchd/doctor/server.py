@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from ipc.targets import find_target
 from launchd.client.clock import clock_difference
 from launchd.client.credentials import SERVICE_KEY_FILE, SYSTEMD_CREDENTIALS, find_api_key, find_base_url

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ipc.errors import InvalidSpec, JobError, PolicyRefused
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from launchd.config.presets import PRESETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, TestEngine

@@ -12,8 +12,9 @@ import pytest
 
 from ipc.errors import BuildError
 from ipc.messages import Event
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import RunSpec
-from ipc.settings import PolicyRules, VenvConfig
+from ipc.settings import VenvConfig
 from ipc.work_order import JobUser, WorkOrder
 from tests.support.git_origin import Origin
 from tests.support.job_numbers import NUMBERS

@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from ipc.tree_tool import MAX_DEPTH
 from ipc.trees import remove_tree, start_tool, tool_arguments
 from ipc.work_order import FETCH_DIRECTORY, JobUser

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import JobError
-from ipc.settings import ContainerRules, DockerConfig, PolicyRules
+from ipc.policy_rules import ContainerRules, PolicyRules
+from ipc.settings import DockerConfig
 from tests.compat.both_agents import create_here, created_by_wandb, numbered
 from tests.support.engine_recorder import EngineRecorder, engine_recorder
 from tests.support.registries import require

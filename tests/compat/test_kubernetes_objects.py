@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ipc.settings import KubernetesConfig, KubernetesRules, PolicyRules
+from ipc.policy_rules import KubernetesRules, PolicyRules
+from ipc.settings import KubernetesConfig
 from tests.compat.both_agents import create_here, created_by_wandb, numbered
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from workers.kubernetes.manifest import KEEP_ENDED_SECONDS, containers_of, pod_specs

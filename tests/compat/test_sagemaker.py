@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ipc.settings import PolicyRules, SagemakerRules
+from ipc.policy_rules import PolicyRules, SagemakerRules
 from tests.compat.both_agents import create_here, created_by_wandb, numbered
 from tests.support.aws import FakeAws, arguments
 

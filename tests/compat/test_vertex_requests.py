@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import InvalidSpec
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import parse_run_spec
-from ipc.settings import PolicyRules
 from ipc.work_order import WorkOrder
 from tests.compat.clients import USUAL, find
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud

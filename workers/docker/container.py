@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from ipc.work_order import WorkOrder
 from workers.docker import limits
 from workers.docker.container_user import HOME, ContainerUser

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from ipc.work_order import JobUser
 from workers.docker.request import ContainerRequest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import InvalidSpec
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.docker.request import Bind, ContainerRequest, HostPath
 
 #: The longest file of variables, in bytes.

@@ -7,7 +7,7 @@ the limit.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ipc.settings import ContainerLimits
+from ipc.policy_rules import ContainerLimits
 from ipc.sizes import format_size
 from workers.docker.values import size
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.docker.images import ImageName
 from workers.docker.request import (
     BY_FLAG,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ipc.errors import PolicyRefused
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
 

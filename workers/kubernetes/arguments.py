@@ -11,8 +11,9 @@ import msgspec
 
 from ipc.errors import InvalidSpec
 from ipc.own_args import SECTION
+from ipc.policy_rules import KubernetesRules
 from ipc.run_spec import RunSpec
-from ipc.settings import KubernetesConfig, KubernetesRules
+from ipc.settings import KubernetesConfig
 from workers.kubernetes.access import Access
 from workers.macros import filled, macros_of
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ipc.settings import KubernetesRules
+from ipc.policy_rules import KubernetesRules
 from workers.kubernetes.arguments import Arguments
 
 #: Each is granted by its name in ``launchd.policy.kubernetes.fields``.

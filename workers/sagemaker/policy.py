@@ -6,7 +6,7 @@ Strict: what no rule grants is refused, by the key that asked, the rule, and the
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from ipc.settings import SagemakerRules
+from ipc.policy_rules import SagemakerRules
 from workers.sagemaker.asked import Asked
 
 _PLACE = "launchd.policy.sagemaker"

@@ -11,7 +11,7 @@ import msgspec
 
 from ipc.errors import PolicyRefused, SourceError
 from ipc.git_address import without_credentials
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from workers.git_environment import LOCAL_TRANSPORT
 
 _WITH_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ipc.settings import VertexRules
+from ipc.policy_rules import VertexRules
 from workers.docker.images import parse_image
 
 _PLACE = "launchd.policy.vertex"

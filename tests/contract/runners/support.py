@@ -16,18 +16,9 @@ import psutil
 from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
+from ipc.policy_rules import ContainerRules, KubernetesRules, PolicyRules, SagemakerRules
 from ipc.run_spec import RunSpec
-from ipc.settings import (
-    ContainerRules,
-    DockerConfig,
-    EnvironmentConfig,
-    JobsConfig,
-    KubernetesConfig,
-    KubernetesRules,
-    PolicyRules,
-    SagemakerRules,
-    VertexConfig,
-)
+from ipc.settings import DockerConfig, EnvironmentConfig, JobsConfig, KubernetesConfig, VertexConfig
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order

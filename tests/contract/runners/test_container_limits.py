@@ -9,7 +9,8 @@ import pytest
 
 from ipc.errors import PolicyRefused
 from ipc.handles import Handle
-from ipc.settings import MIB, ContainerLimits, ContainerRules
+from ipc.policy_rules import ContainerLimits, ContainerRules
+from ipc.settings import MIB
 from ipc.states import JobState
 from ipc.work_order import JobUser
 from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end

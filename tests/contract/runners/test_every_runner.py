@@ -8,7 +8,8 @@ import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
-from ipc.settings import ContainerRules, KubernetesConfig, SagemakerRules
+from ipc.policy_rules import ContainerRules, SagemakerRules
+from ipc.settings import KubernetesConfig
 from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end

@@ -12,7 +12,8 @@ import pytest
 
 from ipc.agent_mark import agent_mark
 from ipc.handles import Handle
-from ipc.settings import KubernetesConfig, KubernetesRules
+from ipc.policy_rules import KubernetesRules
+from ipc.settings import KubernetesConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.kubernetes import BASE_IMAGE, TestCluster, real_cluster

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
-from ipc.settings import KubernetesConfig, KubernetesRules
+from ipc.policy_rules import KubernetesRules
+from ipc.settings import KubernetesConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.cluster_rights import granted_kubernetes

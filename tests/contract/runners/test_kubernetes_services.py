@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SubmitError
-from ipc.settings import KubernetesConfig, PolicyRules
+from ipc.policy_rules import PolicyRules
+from ipc.settings import KubernetesConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.cluster_rights import granted_kubernetes

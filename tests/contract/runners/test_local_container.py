@@ -16,7 +16,8 @@ import pytest
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.gpus import AMD, Gpu
 from ipc.handles import Handle
-from ipc.settings import ContainerRules, JobsConfig
+from ipc.policy_rules import ContainerRules
+from ipc.settings import JobsConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, QUIT_IMAGE, SAYING_IMAGE, TestEngine

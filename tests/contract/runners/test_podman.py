@@ -8,7 +8,7 @@ import pytest
 
 from ipc.agent_mark import agent_mark
 from ipc.engine_upkeep import FindContainers, Found, RemoveContainers, Removed, Upkeep
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from ipc.states import JobState
 from ipc.work_order import JobUser
 from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end

@@ -11,8 +11,9 @@ import pytest
 
 from ipc.errors import HostError, InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import Handle
+from ipc.policy_rules import SagemakerRules
 from ipc.run_spec import Overrides
-from ipc.settings import RegistryConfig, SagemakerRules
+from ipc.settings import RegistryConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.aws import ROLE, FakeAws, arguments

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ipc.settings import PolicyRules, UserNumbers
+from ipc.policy_rules import PolicyRules
+from ipc.settings import UserNumbers
 from ipc.states import JobState
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_users import FETCH_NUMBERS, JobUsers, NoNumberLeft, numbers_of, taken_numbers

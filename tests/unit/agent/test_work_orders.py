@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import yaml
 
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import SCHEDULER_URI, GitSpec, Overrides, RunSpec
-from ipc.settings import PolicyRules
 from ipc.states import JobState
 from launchd.agent.work_orders import UNLIMITED_CLAIM, AgentContext
 from launchd.config import Flags, load

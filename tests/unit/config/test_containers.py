@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from tests.unit.config.conftest import Read, Refuse
 
 LAUNCHD = """

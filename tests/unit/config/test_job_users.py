@@ -5,7 +5,8 @@ import pwd
 
 import pytest
 
-from ipc.settings import PolicyRules, UserNumbers
+from ipc.policy_rules import PolicyRules
+from ipc.settings import UserNumbers
 from launchd.config import ConfigError, check_job_users
 from launchd.config.job_users import POWERFUL_GROUPS
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ipc.settings import GIB, MIB, ContainerLimits, ContainerRules, EngineCleanupConfig
+from ipc.policy_rules import ContainerLimits, ContainerRules
+from ipc.settings import GIB, MIB, EngineCleanupConfig
 from tests.unit.config.conftest import Read, Refuse
 
 

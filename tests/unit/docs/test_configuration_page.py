@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipc.policy_rules import ContainerLimits, ContainerRules, KubernetesRules, SagemakerRules, VertexRules
 from ipc.settings import (
     AwsConfig,
     BuildahConfig,
     BuilderConfig,
-    ContainerLimits,
-    ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
@@ -20,15 +19,12 @@ from ipc.settings import (
     JobLimits,
     JobsConfig,
     KubernetesConfig,
-    KubernetesRules,
     PodBuildsConfig,
     RegistryAccess,
     RegistryConfig,
-    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
     VertexConfig,
-    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import size

@@ -9,8 +9,8 @@ import pytest
 
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
 from ipc.messages import WarningRaised
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import GitSpec
-from ipc.settings import PolicyRules
 from tests.support.git_origin import Origin
 from tests.support.job_contexts import Heard
 from tests.support.parts import missing_part

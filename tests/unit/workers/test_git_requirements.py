@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import BuildError
-from ipc.settings import PolicyRules, VenvConfig
+from ipc.policy_rules import PolicyRules
+from ipc.settings import VenvConfig
 from workers.builders.venv import VenvBuilder
 from workers.context import JobContext
 from workers.sources import Project

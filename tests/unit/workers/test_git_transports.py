@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import SourceError
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import GitSpec
-from ipc.settings import PolicyRules
 from tests.support.git_origin import Origin
 from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.support.job_contexts import Heard

@@ -3,7 +3,7 @@
 import pytest
 
 from ipc.errors import PolicyRefused, SourceError
-from ipc.settings import PolicyRules
+from ipc.policy_rules import PolicyRules
 from workers.sources.git_url import parse_repository
 
 STRICT = PolicyRules()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import InvalidSpec, JobError, SourceError
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import GitSpec, parse_run_spec
-from ipc.settings import PolicyRules
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from ipc.policy_rules import KubernetesRules
 from ipc.run_spec import RunSpec
-from ipc.settings import KubernetesRules
 from ipc.states import JobState
 from workers.kubernetes.arguments import Arguments, read_arguments
 from workers.kubernetes.manifest import SECURITY_CONTEXT, Content, workload_object

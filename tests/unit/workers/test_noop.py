@@ -9,7 +9,7 @@ import pytest
 
 from ipc.errors import InvalidSpec, PolicyRefused
 from ipc.messages import WarningRaised
-from ipc.settings import ContainerRules, PolicyRules
+from ipc.policy_rules import ContainerRules, PolicyRules
 from ipc.work_order import JobUser
 from tests.support.job_contexts import Heard
 from workers.builders import Build

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from ipc.errors import BuildError, JobError
+from ipc.policy_rules import PolicyRules
 from ipc.run_spec import GitSpec
-from ipc.settings import PolicyRules, VenvConfig
+from ipc.settings import VenvConfig
 from ipc.work_order import JobUser
 from tests.support.git_origin import Origin
 from tests.support.http_servers import LocalServer, serving

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from ipc.work_order import JobUser
 from workers.docker.container_user import ContainerUser, container_user
 from workers.docker.flags import translate

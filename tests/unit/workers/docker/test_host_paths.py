@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import InvalidSpec
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.docker import host_paths
 from workers.docker.flags import translate
 from workers.docker.request import ContainerRequest

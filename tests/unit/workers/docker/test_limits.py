@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ipc.settings import GIB, MIB, ContainerLimits
+from ipc.policy_rules import ContainerLimits
+from ipc.settings import GIB, MIB
 from workers.docker import limits
 from workers.docker.flags import translate
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.docker.flags import FLAGS, translate
 from workers.docker.images import parse_image
 from workers.docker.policy import Facts, refusals, refuse_image

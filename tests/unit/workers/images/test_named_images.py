@@ -3,7 +3,7 @@
 import pytest
 
 from ipc.errors import JobError, PolicyRefused
-from ipc.settings import ContainerRules
+from ipc.policy_rules import ContainerRules
 from workers.images.named_images import check_dockerfile
 
 SOME = ContainerRules(images=("python:*", "registry.example.com/team/*"))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import BuildError, InvalidSpec, JobCancelled, PolicyRefused, SourceError
-from ipc.settings import ContainerRules, DockerConfig, PolicyRules
+from ipc.policy_rules import ContainerRules, PolicyRules
+from ipc.settings import DockerConfig
 from workers.context import JobContext, StopSignal
 from workers.images import ImagePlan
 from workers.images.build_area import open_build_area

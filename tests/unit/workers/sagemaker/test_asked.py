@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import InvalidSpec
+from ipc.policy_rules import SagemakerRules
 from ipc.run_spec import Overrides, RunSpec
-from ipc.settings import SagemakerRules
 from tests.support.aws import ACCOUNT, ROLE, arguments
 from workers.aws.session import Caller
 from workers.builders import Build

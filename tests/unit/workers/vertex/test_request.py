@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ipc.errors import InvalidSpec
+from ipc.policy_rules import PolicyRules, VertexRules
 from ipc.run_spec import RunSpec
-from ipc.settings import PolicyRules, VertexRules
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.runners import LaunchRequest
