@@ -30,7 +30,7 @@ _LOCATIONS = {
     "LaunchAgent": "launchd.api.agent:LaunchAgent",
     "LaunchError": "launchd.api.errors:LaunchError",
     "QueuedRun": "launchd.api.queued_run:QueuedRun",
-    "Run": "launchd.client.models:RunDetail",
+    "Run": "launchd.client.models.runs:RunDetail",
     "RunQueue": "launchd.api.queues:RunQueue",
     "SubmittedRun": "launchd.api.submitted_run:SubmittedRun",
     "create_and_run_agent": "launchd.api.agent:create_and_run_agent",

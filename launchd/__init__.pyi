@@ -9,7 +9,7 @@ from launchd.api.queued_run import QueuedRun as QueuedRun
 from launchd.api.queues import RunQueue as RunQueue
 from launchd.api.submitted_run import AbstractRun as AbstractRun
 from launchd.api.submitted_run import SubmittedRun as SubmittedRun
-from launchd.client.models import RunDetail as RunDetail
+from launchd.client.models.runs import RunDetail as RunDetail
 
 Run = RunDetail
 

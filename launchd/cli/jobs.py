@@ -29,7 +29,7 @@ from launchd.client.jobs import (
     list_jobs,
     versions_of,
 )
-from launchd.client.models import ArtifactVersion
+from launchd.client.models.artifacts import ArtifactVersion
 from launchd.client.queue_server import Item
 from launchd.humanize import counted, join_names, join_some, one_line
 

@@ -10,7 +10,7 @@ from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
-from launchd.client.models import AccountEvent, KeyDetail
+from launchd.client.models.accounts import AccountEvent, KeyDetail
 from launchd.humanize import format_minute, one_line
 
 key_role_option = click.option(

@@ -15,7 +15,7 @@ from launchd.cli.server_client import REMOTE_ERRORS
 from launchd.cli.terminal import echo
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
-from launchd.client.models import Viewer
+from launchd.client.models.accounts import Viewer
 from launchd.client.queue_server import QueueServer
 from launchd.humanize import join_names
 from launchd.local.endpoint import resolve_endpoint

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from launchd.client.errors import ServerBusy, ServerUnreachable
-from launchd.client.models import OutputPart
+from launchd.client.models.outputs import OutputPart
 from launchd.client.queue_server import QueueServer
 
 #: How long a request waits at the server for more, and the first one, which the agent has to be told of.

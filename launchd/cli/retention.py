@@ -11,7 +11,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.artifacts import apply_retention
-from launchd.client.models import RetainedNoLonger
+from launchd.client.models.retention import RetainedNoLonger
 from launchd.humanize import format_minute
 
 HEADERS = ("PROJECT", "RUN", "ENDED", "BYTES", "GOES", "WHY")

@@ -12,7 +12,7 @@ from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
-from launchd.client.models import Member
+from launchd.client.models.accounts import Member
 from launchd.humanize import counted, one_line
 
 SERVICE = "SERVICE"

@@ -2,7 +2,7 @@
 
 from launchd.client.base import ClientBase
 from launchd.client.errors import Refused
-from launchd.client.models import AccountEvent, DeletedAccount, KeyDetail, Member, ResetKeys, UserDetail
+from launchd.client.models.accounts import AccountEvent, DeletedAccount, KeyDetail, Member, ResetKeys, UserDetail
 from launchd.client.operations import accounts
 
 

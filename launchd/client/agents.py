@@ -11,19 +11,8 @@ import msgspec
 
 from launchd.client.base import QUEUE_PROJECT, ClientBase, as_json
 from launchd.client.errors import Refused
-from launchd.client.models import (
-    Ack,
-    Agent,
-    AgentCommands,
-    AgentGpus,
-    AgentIdentity,
-    Claim,
-    ClaimedItem,
-    HeldItem,
-    ItemResult,
-    Report,
-    Resumed,
-)
+from launchd.client.models.agents import Agent, AgentCommands, AgentGpus, AgentIdentity, HeldItem, Resumed
+from launchd.client.models.items import Ack, Claim, ClaimedItem, ItemResult, Report
 from launchd.client.operations import launch, launchd_protocol
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.models import CollectedGarbage, Retention
+from launchd.client.models.retention import CollectedGarbage, Retention
 from launchd.client.operations import artifacts, launchd_protocol
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import FileFields

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from launchd.client.errors import Refused, Unauthorized
-from launchd.client.models import Capabilities, Viewer
+from launchd.client.models.accounts import Viewer
+from launchd.client.models.capabilities import Capabilities
 from launchd.client.operations import accounts
 from launchd.client.operations.operation import Root
 from launchd.client.responses import Introspection

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from launchd.client.base import QUEUE_PROJECT, as_json
 from launchd.client.errors import Refused, ServerBusy, ServerUnreachable
-from launchd.client.models import Item, ItemReasons
+from launchd.client.models.items import Item, ItemReasons
 from launchd.client.operations import launch, launchd_protocol
 from launchd.client.queues import QueueOperations
 from launchd.client.responses import PushedItem

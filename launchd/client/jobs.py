@@ -10,7 +10,7 @@ from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.artifacts import download_artifact
 from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JOB_FILE, JobFile, JobName, parse_job_name, read_job_file
-from launchd.client.models import ArtifactVersion
+from launchd.client.models.artifacts import ArtifactVersion
 from launchd.client.operations import artifacts
 from launchd.client.queue_server import Item, QueueServer
 from launchd.client.transport import encoded

@@ -9,7 +9,7 @@ import msgspec
 
 from launchd.client.base import ClientBase
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.models import OutputPart, OutputPiece
+from launchd.client.models.outputs import OutputPart, OutputPiece
 from launchd.client.responses import OutputSent
 from launchd.client.transport import decoded
 

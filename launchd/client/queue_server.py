@@ -8,36 +8,34 @@ from launchd.client.accounts import AccountOperations
 from launchd.client.agents import AgentOperations
 from launchd.client.base import QUEUE_PROJECT
 from launchd.client.items import ItemOperations
-from launchd.client.models import (
-    Ack,
+from launchd.client.models.accounts import Viewer
+from launchd.client.models.agents import (
     Agent,
     AgentCommands,
     AgentGpus,
     AgentIdentity,
-    Capabilities,
-    Claim,
-    ClaimedItem,
     GpuKind,
     HeldByServer,
     HeldItem,
+    Resumed,
+    StopRequest,
+)
+from launchd.client.models.capabilities import Capabilities
+from launchd.client.models.items import (
+    Ack,
+    Claim,
+    ClaimedItem,
     Item,
     ItemAnswer,
     ItemReason,
     ItemReasons,
     ItemResult,
     ItemWarning,
-    OutputPart,
-    OutputPiece,
-    Queue,
-    QueueDetail,
-    QueueSettings,
     Report,
-    Resumed,
-    RunDetail,
-    RunSource,
-    StopRequest,
-    Viewer,
 )
+from launchd.client.models.outputs import OutputPart, OutputPiece
+from launchd.client.models.queues import Queue, QueueDetail, QueueSettings
+from launchd.client.models.runs import RunDetail, RunSource
 from launchd.client.outputs import OutputOperations
 from launchd.client.runs import RunOperations
 

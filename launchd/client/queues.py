@@ -10,7 +10,8 @@ import msgspec
 
 from launchd.client.base import QUEUE_PROJECT, ClientBase, as_json
 from launchd.client.errors import Refused
-from launchd.client.models import Item, Queue, QueueDetail, QueueSettings
+from launchd.client.models.items import Item
+from launchd.client.models.queues import Queue, QueueDetail, QueueSettings
 from launchd.client.operations import launch, launchd_protocol
 from launchd.client.responses import ResourceConfig
 

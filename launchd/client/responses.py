@@ -1,4 +1,4 @@
-"""Shapes of GraphQL responses that are internal to `launchd.client`; the values for callers are in `models.py`.
+"""Shapes of GraphQL responses that are internal to `launchd.client`; the values for callers are in `models/`.
 
 Owns names and nullability as W&B's servers have them. A field that no caller needs is not declared. No I/O.
 """
@@ -8,7 +8,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.models import AccountEvent, ArtifactVersion, Item, ItemResult, KeyDetail, Member, Queue, QueueDetail
+from launchd.client.models.accounts import AccountEvent, KeyDetail, Member
+from launchd.client.models.artifacts import ArtifactVersion
+from launchd.client.models.items import Item, ItemResult
+from launchd.client.models.queues import Queue, QueueDetail
 
 T = TypeVar("T")
 

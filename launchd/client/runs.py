@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from launchd.client.base import ClientBase
-from launchd.client.models import RunDetail, RunSource
+from launchd.client.models.runs import RunDetail, RunSource
 from launchd.client.operations import runs
 from launchd.client.responses import RunFields
 from launchd.client.run_values import decode_config, decode_values

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launchd.client.models import CreatedKey, DeletedAccount, ResetKeys, UserDetail
+from launchd.client.models.accounts import CreatedKey, DeletedAccount, ResetKeys, UserDetail
 from launchd.client.operations.operation import Operation, Root, launchd_mutation, query
 from launchd.client.responses import (
     Connection,

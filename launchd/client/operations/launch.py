@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from launchd.client.models import Agent
+from launchd.client.models.agents import Agent
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, mutation, query
 from launchd.client.responses import (
     CreatedAgent,

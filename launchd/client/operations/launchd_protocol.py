@@ -1,6 +1,8 @@
 """Operations of the launchd protocol, which launchd's own server alone has."""
 
-from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, ItemReasons, Resumed, Retention
+from launchd.client.models.agents import Agent, AgentCommands, Resumed
+from launchd.client.models.items import Claim, Item, ItemReasons
+from launchd.client.models.retention import CollectedGarbage, Retention
 from launchd.client.operations.launch import AGENT_FIELDS
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, launchd_mutation, query
 from launchd.client.responses import (

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ipc.sizes import format_size
 from launchd.cli import main
-from launchd.client.models import OutputPiece
+from launchd.client.models.outputs import OutputPiece
 from launchd.client.queue_server import QueueServer
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.quota import StorageQuota

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from launchd.client.errors import Refused
-from launchd.client.models import OutputPiece
+from launchd.client.models.outputs import OutputPiece
 from launchd.client.queue_server import QueueServer
 from launchd.server.files.output_store import KEPT_BYTES
 from launchd.server.routes.outputs import MOST_BYTES
