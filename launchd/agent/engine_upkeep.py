@@ -31,7 +31,7 @@ from ipc.engine_upkeep import (
 )
 from ipc.settings import DockerConfig
 from ipc.targets import LOCAL_CONTAINER
-from launchd.agent.journal import JournalError
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_reader import active_jobs
 from launchd.agent.orphans import Orphans, find_orphans
 from launchd.config.model import LaunchdConfig, PolicyConfig

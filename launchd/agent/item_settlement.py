@@ -178,9 +178,9 @@ class ItemSettlement:
 
         A server that was restored from a copy may learn only by it whose an item is.
         """
-        refused = self._journal.refused_outcomes(item.item_id, item.lease)
+        refused = self._journal.outbox.refused_outcomes(item.item_id, item.lease)
         if refused:
-            self._outbox.retry(self._journal.retry_deliveries(refused))
+            self._outbox.retry(self._journal.outbox.retry(refused))
 
     def _on_registered(self, active: ActiveJob, result: ItemResult | None) -> None:
         if result is not None and result.answer is not ItemAnswer.TAKEN:
@@ -205,7 +205,7 @@ class ItemSettlement:
             self._on_later_lease(active, item, agent_id)
         elif self._outbox.has_outcome(item.item_id, item.lease):
             return
-        elif self._journal.refused_outcomes(item.item_id, item.lease):
+        elif self._journal.outbox.refused_outcomes(item.item_id, item.lease):
             log.error("The queue server holds an item whose outcome it does not take.", extra={"item": item.item_id})
         else:
             self._settle(item, agent_id)

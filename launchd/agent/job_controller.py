@@ -43,7 +43,8 @@ from launchd.agent.job_ends import JobEnds
 from launchd.agent.job_record import JobRecord, fail, finish, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.job_users import JobUsers
-from launchd.agent.journal import Journal, JournalError
+from launchd.agent.journal import Journal
+from launchd.agent.journal_file import JournalError
 from launchd.agent.measures import AgentMeasures, cause_of_death
 from launchd.agent.ports import JobReports, JobWatches, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields

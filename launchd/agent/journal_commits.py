@@ -3,7 +3,8 @@
 import logging
 import time
 
-from launchd.agent.journal import Journal, JournalError
+from launchd.agent.journal import Journal
+from launchd.agent.journal_file import JournalError
 
 #: A change that no hook waits for is in the journal after so many seconds.
 LAZY_COMMIT_SECONDS = 0.2

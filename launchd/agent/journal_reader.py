@@ -14,7 +14,9 @@ from ipc import job_files
 from ipc.states import JobState
 from launchd.agent.job_history import HistoryEntry
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import JOURNAL_FILE, JournalError, active_records, ended_ids, find_job, history
+from launchd.agent.journal import JOURNAL_FILE
+from launchd.agent.journal_file import JournalError
+from launchd.agent.journal_queries import active_records, ended_ids, find_job, history
 from launchd.agent.journal_schema import NewerLayout
 
 T = TypeVar("T")

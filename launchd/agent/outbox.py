@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from launchd.agent.deliveries import JobOutcome, decode_outcome, report_of
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.protocol import Acknowledgement
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.queue_server import HeldItem

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ipc.messages import Command
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 
 
 class JobWorker(Protocol):

@@ -37,7 +37,7 @@ class RecordWriter:
 
     def deliver(self, job: JobRecord, body: DeliveryBody, now: float) -> None:
         """Tell the queue server ``body`` about ``job``, after the commit and until the server has it."""
-        delivery = self._journal.add_delivery(job, body.kind, body_fields(body), now)
+        delivery = self._journal.outbox.add(job, body.kind, body_fields(body), now)
         self._outbox.hold(delivery)
         self.after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
 

@@ -90,7 +90,7 @@ def _outbox(outbox: Outbox, journal: Journal, now: float) -> dict[str, Any]:
     return {
         "waiting": outbox.waiting,
         "oldest_seconds": None if oldest is None else _age(oldest, now),
-        "dead": len(journal.refused_deliveries()),
+        "dead": len(journal.outbox.refused()),
     }
 
 

@@ -68,8 +68,9 @@ from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
 from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
-from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.journal import JOURNAL_FILE, Journal
 from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
+from launchd.agent.journal_file import JournalError
 from launchd.agent.old_jobs import OldJobs
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
@@ -186,7 +187,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._selector.register(events, selectors.EVENT_READ, None)
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
-        self._outbox = Outbox(self._journal.deliveries())
+        self._outbox = Outbox(self._journal.outbox.undelivered())
         self._table = JobTable()
         self._locks = HostLocks(locks_directory(os.environ))
         self._gpus = find_gpus(config.launchd.gpus, self._journal, events, self._locks)
@@ -501,7 +502,7 @@ class Supervisor:
             case Delivered(ids):
                 hit("supervisor.reported")
                 self._outbox.delivered(ids)
-                self._journal.remove_deliveries(ids)
+                self._journal.outbox.remove(ids)
             case Undeliverable(ids, reason):
                 self._on_undeliverable(ids, reason)
 
@@ -511,7 +512,7 @@ class Supervisor:
             extra={"why": reason, "deliveries": list(ids)},
         )
         self._outbox.refused(ids)
-        self._journal.set_refused(ids, reason, time.time())
+        self._journal.outbox.set_refused(ids, reason, time.time())
 
     def _on_items_unknown(self, items: tuple[HeldByServer, ...]) -> None:
         if self._session.registered is not None:

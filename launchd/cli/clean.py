@@ -11,7 +11,7 @@ from ipc.engine_upkeep import Cleaned, CleanImages
 from ipc.settings import DockerConfig, EngineCleanupConfig
 from ipc.sizes import format_size
 from launchd.agent.engine_upkeep import Engine, EngineUnavailable, images_of_jobs
-from launchd.agent.journal import JournalError
+from launchd.agent.journal_file import JournalError
 from launchd.agent.orphans import Orphans, find_orphans
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, engine_settings

@@ -11,7 +11,7 @@ import msgspec
 from ipc.states import TERMINAL_STATES
 from ipc.time_limits import parse_duration
 from launchd.agent.job_history import HistoryEntry
-from launchd.agent.journal import JournalError
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_reader import read_history
 from launchd.cli.errors import report_errors
 from launchd.cli.history_view import GROUPS, csv_lines, entry_lines, sum_lines, sums_of

@@ -17,7 +17,7 @@ from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
 from ipc.visible_text import visible_lines
 from launchd.agent.control.client import ControlError
-from launchd.agent.journal import JournalError
+from launchd.agent.journal_file import JournalError
 from launchd.agent.output_reader import OutputReader
 from launchd.cli import completion
 from launchd.cli.errors import report_errors

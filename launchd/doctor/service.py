@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from launchd.agent.control.client import ControlError, ask
-from launchd.agent.journal import JournalError
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_reader import active_jobs
 from launchd.doctor.asking import command_output
 from launchd.doctor.findings import Finding, fail, not_applicable, ok, warn

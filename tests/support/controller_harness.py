@@ -21,7 +21,10 @@ from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
-from launchd.agent.journal import JOURNAL_FILE, Delivery, Journal, JournalError, find_job
+from launchd.agent.journal import JOURNAL_FILE, Journal
+from launchd.agent.journal_file import JournalError
+from launchd.agent.journal_queries import find_job
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, Report, Resumed, StopRequest

@@ -13,9 +13,10 @@ import msgspec
 from launchd.agent.deliveries import summary
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
-from launchd.agent.journal import Delivery, Journal
+from launchd.agent.journal import Journal
 from launchd.agent.measures import state_families
 from launchd.agent.outbox import Outbox
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.status import AgentState, describe_job, snapshot
 from launchd.agent.worker_pool.pool import WorkerPool
 from launchd.client.queue_server import StopRequest
@@ -137,12 +138,12 @@ class ControlHandler:
                 "reason": letter.reason,
                 "refused_seconds": max(0.0, now - letter.refused_at),
             }
-            for letter in self._journal.refused_deliveries()
+            for letter in self._journal.outbox.refused()
         ]
-        return {"ok": True, "waiting": [_shown(one, now) for one in self._journal.deliveries()], "dead": dead}
+        return {"ok": True, "waiting": [_shown(one, now) for one in self._journal.outbox.undelivered()], "dead": dead}
 
     def _retry(self, ids: list[int] | None) -> dict[str, Any]:
-        retried = self._journal.retry_deliveries(ids)
+        retried = self._journal.outbox.retry(ids)
         self._outbox.retry(retried)
         return {"ok": True, "retried": len(retried)}
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from launchd.agent.events import EventQueue, Registered, SlotKind
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.retry import RetryingCaller
 from launchd.client.errors import Refused
 from launchd.client.queue_server import (

@@ -19,7 +19,7 @@ import msgspec
 
 from launchd.agent.deliveries import JobOutcome, JobWarning, RequeuedRun
 from launchd.agent.events import Acknowledged, Delivered, EventQueue, Registered, Undeliverable
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.protocol import (
     Acknowledgement,
     DeliveryAttempt,

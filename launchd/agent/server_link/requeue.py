@@ -8,7 +8,7 @@ thread.
 from typing import Any
 
 from launchd.agent.deliveries import decode_requeue
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.protocol import DeliveryAttempt
 from launchd.agent.server_link.retry import REFUSAL_ATTEMPTS, RetryingCaller
 from launchd.client.errors import QueueServerError, Refused

@@ -11,7 +11,7 @@ from pathlib import Path
 from launchd.agent.backoff import Backoff
 from launchd.agent.deliveries import JobEnd, decode_outcome
 from launchd.agent.failure_log import error_text
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.agent_run import AgentRun
 from launchd.agent.server_link.protocol import DeliveryAttempt, LinkContext
 from launchd.client.errors import QueueServerError, Refused

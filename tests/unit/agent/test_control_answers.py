@@ -51,10 +51,10 @@ def test_a_stop_of_no_job_is_refused(harness: ControllerHarness, item: str) -> N
 def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarness) -> None:
     harness.unknown("a")
     harness.unknown("b")
-    rows = harness.journal.deliveries()
+    rows = harness.journal.outbox.undelivered()
     outbox = Outbox(rows)
     handler = handler_of(harness, outbox)
-    harness.journal.set_refused([rows[0].id], "No.", 1.0)
+    harness.journal.outbox.set_refused([rows[0].id], "No.", 1.0)
     outbox.refused((rows[0].id,))
     harness.commit()
 
@@ -67,7 +67,7 @@ def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarn
     assert handler.answer({"command": "retry", "ids": [rows[1].id]}) == {"ok": True, "retried": 0}
     assert handler.answer({"command": "retry", "ids": None}) == {"ok": True, "retried": 1}
     harness.commit()
-    assert (outbox.waiting, harness.journal.refused_deliveries()) == (2, [])
+    assert (outbox.waiting, harness.journal.outbox.refused()) == (2, [])
 
 
 @pytest.mark.parametrize("ids", ["1", [1.5], [True], {"1": 2}, [None]])

@@ -258,7 +258,7 @@ def test_an_item_is_settled_once_for_each_lease_while_that_is_on_its_way(harness
 def test_an_outcome_is_told_as_often_as_the_server_forgets_it(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
     harness.outbox.held.clear()
-    harness.journal.remove_deliveries([harness.outbox.deliveries[0].id])
+    harness.journal.outbox.remove([harness.outbox.deliveries[0].id])
     harness.turn()
     harness.unknown(lease=3)
     assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 3]
@@ -267,7 +267,7 @@ def test_an_outcome_is_told_as_often_as_the_server_forgets_it(harness: Controlle
 def test_an_outcome_that_the_server_does_not_take_is_left_to_a_person(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
     harness.outbox.held.clear()
-    harness.journal.set_refused([harness.outbox.deliveries[0].id], "No.", 1.0)
+    harness.journal.outbox.set_refused([harness.outbox.deliveries[0].id], "No.", 1.0)
     harness.turn()
     harness.unknown(lease=3)
     assert len(harness.outbox.outcomes("a")) == 1
@@ -278,11 +278,11 @@ def test_an_outcome_that_a_restored_server_refused_is_sent_again_once_that_is_se
 ) -> None:
     harness.unknown(lease=3)
     harness.outbox.held.clear()
-    harness.journal.set_refused([harness.outbox.deliveries[0].id], "The lease has ended.", 1.0)
+    harness.journal.outbox.set_refused([harness.outbox.deliveries[0].id], "The lease has ended.", 1.0)
     harness.turn()
     harness.register(Resumed(unknown_to_agent=(HeldByServer("a", 3, "default", "run1"),)))
     assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 3]
-    assert harness.journal.refused_deliveries() == []
+    assert harness.journal.outbox.refused() == []
 
 
 def test_an_outcome_that_waits_for_the_disk_is_held(harness: ControllerHarness) -> None:

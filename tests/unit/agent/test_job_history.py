@@ -13,7 +13,8 @@ from ipc.handles import ExitResult
 from ipc.messages import Finished
 from ipc.states import JobState
 from launchd.agent.job_history import HistoryEntry, entry_of
-from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.journal import JOURNAL_FILE, Journal
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_reader import read_history
 from tests.support.controller_harness import ControllerHarness
 from tests.support.jobs import a_job

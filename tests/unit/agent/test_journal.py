@@ -17,7 +17,8 @@ from ipc.handles import Handle
 from ipc.states import JobState
 from launchd import __version__
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import EndedJob, Journal, JournalError, UnreadableRecord
+from launchd.agent.journal import EndedJob, Journal, UnreadableRecord
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_schema import LAYOUT
 from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
@@ -97,18 +98,18 @@ def test_jobs_are_listed_in_the_order_of_their_ends_whatever_the_clock_did(journ
 
 
 def test_the_outbox_keeps_its_order_and_forgets_what_arrived(files: JournalFiles, journal: Journal) -> None:
-    first = journal.add_delivery(a_job("a"), "outcome", {"status": "failed"}, 1.0)
-    second = journal.add_delivery(a_job("b"), "warning", {"message": "m"}, 2.0)
+    first = journal.outbox.add(a_job("a"), "outcome", {"status": "failed"}, 1.0)
+    second = journal.outbox.add(a_job("b"), "warning", {"message": "m"}, 2.0)
     journal.commit()
-    journal.remove_deliveries([first.id])
+    journal.outbox.remove([first.id])
     journal.commit()
-    assert files.reopen().deliveries() == [second]
+    assert files.reopen().outbox.undelivered() == [second]
 
 
 def test_delivery_numbers_are_not_used_twice_after_a_restart(files: JournalFiles, journal: Journal) -> None:
-    first = journal.add_delivery(a_job("a"), "outcome", {}, 1.0)
+    first = journal.outbox.add(a_job("a"), "outcome", {}, 1.0)
     journal.commit()
-    assert files.reopen().add_delivery(a_job("b"), "outcome", {}, 2.0).id > first.id
+    assert files.reopen().outbox.add(a_job("b"), "outcome", {}, 2.0).id > first.id
 
 
 def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) -> None:
@@ -252,31 +253,31 @@ def test_a_damaged_file_is_an_error_of_the_journal(files: JournalFiles, journal:
 
 
 def test_what_the_server_refused_is_kept_and_can_be_sent_again(files: JournalFiles, journal: Journal) -> None:
-    delivery = journal.add_delivery(a_job("a"), "outcome", {}, 1.0)
+    delivery = journal.outbox.add(a_job("a"), "outcome", {}, 1.0)
     journal.commit()
-    journal.set_refused([delivery.id], "It says no.", 2.0)
+    journal.outbox.set_refused([delivery.id], "It says no.", 2.0)
     journal.commit()
     journal = files.reopen()
-    (letter,) = journal.refused_deliveries()
+    (letter,) = journal.outbox.refused()
     assert (letter.delivery, letter.refused_at, letter.reason) == (delivery, 2.0, "It says no.")
-    assert journal.deliveries() == []
-    assert journal.retry_deliveries([delivery.id + 1]) == []
-    assert journal.retry_deliveries(None) == [delivery]
+    assert journal.outbox.undelivered() == []
+    assert journal.outbox.retry([delivery.id + 1]) == []
+    assert journal.outbox.retry(None) == [delivery]
     journal.commit()
-    assert (journal.deliveries(), journal.refused_deliveries()) == ([delivery], [])
+    assert (journal.outbox.undelivered(), journal.outbox.refused()) == ([delivery], [])
 
 
 def test_a_delivered_outcome_makes_the_refused_ones_of_its_item_meaningless(journal: Journal) -> None:
     first, warning, other, second = (
-        journal.add_delivery(a_job(item), kind, {}, 1.0)
+        journal.outbox.add(a_job(item), kind, {}, 1.0)
         for item, kind in (("a", "outcome"), ("a", "warning"), ("b", "outcome"), ("a", "outcome"))
     )
-    journal.set_refused([warning.id, other.id], "No.", 2.0)
+    journal.outbox.set_refused([warning.id, other.id], "No.", 2.0)
     journal.commit()
-    journal.set_refused([first.id], "An earlier lease.", 2.0)
-    journal.remove_deliveries([second.id])
+    journal.outbox.set_refused([first.id], "An earlier lease.", 2.0)
+    journal.outbox.remove([second.id])
     journal.commit()
-    assert [letter.delivery.id for letter in journal.refused_deliveries()] == [warning.id, other.id]
+    assert [letter.delivery.id for letter in journal.outbox.refused()] == [warning.id, other.id]
 
 
 # -- a full disk, and texts that no file holds
@@ -302,7 +303,7 @@ def test_a_full_disk_has_room_for_the_journal(tmp_path: Path, monkeypatch: pytes
         assert "Make room on its disk" in (journal.shortage or "")
         assert len(journal.active_jobs()) == 100
         (disk / "filler").unlink()
-        monkeypatch.setattr("launchd.agent.journal.RESERVE_AGAIN_SECONDS", 0.0)
+        monkeypatch.setattr("launchd.agent.journal_file.RESERVE_AGAIN_SECONDS", 0.0)
         wait_until(lambda: journal.reserve_room() or journal.shortage is None, what="room is reserved again")
         journal.close()
 

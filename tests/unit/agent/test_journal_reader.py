@@ -14,7 +14,8 @@ import pytest
 from ipc.job_files import STARTED_FILE
 from ipc.states import JobState
 from launchd import __version__
-from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.journal import JOURNAL_FILE, Journal
+from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_reader import has_ended, phase, read_job
 from launchd.agent.journal_schema import LAYOUT
 from tests.support.jobs import a_job

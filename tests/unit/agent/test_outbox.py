@@ -4,8 +4,8 @@ import json
 from typing import cast
 
 from launchd.agent.deliveries import DeliveryBody, JobEnd, JobOutcome, JobWarning, body_fields
-from launchd.agent.journal import Delivery
 from launchd.agent.outbox import Outbox
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.queue_server import HeldItem, Report
 

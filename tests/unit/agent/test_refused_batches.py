@@ -9,7 +9,7 @@ import pytest
 
 from launchd.agent.deliveries import JobOutcome
 from launchd.agent.events import Registered
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.launchd_reports import LaunchdItemReporter
 from launchd.agent.server_link.protocol import Acknowledgement, DeliveryAttempt, LinkContext
 from launchd.agent.server_link.retry import RetryingCaller

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from launchd.agent.events import Acknowledged, Delivered, RegistrationLost, ServerContact, Undeliverable
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link import launchd_reports
 from launchd.agent.server_link.protocol import Acknowledgement
 from launchd.client.queue_server import ItemAnswer, QueueServer, Report

@@ -20,8 +20,8 @@ from launchd.agent.events import (
     StopRequested,
 )
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import Delivery
 from launchd.agent.outbox import Outbox
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link import session as session_module
 from launchd.agent.server_link.session import MOST_REGISTRATIONS, QueueServerSession
 from launchd.client.queue_server import AgentCommands, HeldItem, QueueServer, Report, StopRequest

@@ -11,7 +11,7 @@ import pytest
 
 from launchd.agent.deliveries import DeliveryBody, JobEnd, JobOutcome, JobWarning, RequeuedRun, body_fields
 from launchd.agent.events import Acknowledged, Delivered, ServerContact, StopRequested, Undeliverable
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.protocol import Acknowledgement, MonitoredRun
 from launchd.agent.server_link.wandb_protocol import STOPPED_RUN_REASON
 from launchd.client.operations import accounts, launch, runs

@@ -11,7 +11,7 @@ import pytest
 
 from launchd.agent.events import Delivered, Undeliverable
 from launchd.agent.failure_log import TAIL_BYTES, error_text, redact
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link import agent_run, wandb_reports
 from launchd.agent.server_link.agent_run import AgentRun
 from launchd.agent.server_link.wandb_reports import NO_INIT, NOT_STARTED, retry_delays

@@ -25,7 +25,8 @@ from launchd.agent.events import (
 from launchd.agent.identity import next_identity
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
-from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.journal import JOURNAL_FILE, Journal
+from launchd.agent.journal_file import JournalError
 from launchd.agent.outbox import Outbox
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
@@ -83,7 +84,7 @@ class AgentUnderTest:
         """Start a process over the journal as it is."""
         journal = Journal(self.directory / JOURNAL_FILE)
         identity = next_identity(journal, self.machine_id)
-        table, pool, outbox = JobTable(), ModelPool(self.world), Outbox(journal.deliveries())
+        table, pool, outbox = JobTable(), ModelPool(self.world), Outbox(journal.outbox.undelivered())
         config = AgentConfig(
             entity="me",
             queues=(QUEUE,),
@@ -193,10 +194,10 @@ class AgentUnderTest:
                 self._dispatch_link_event(process, event)
             case Delivered(ids):
                 process.outbox.delivered(ids)
-                process.journal.remove_deliveries(ids)
+                process.journal.outbox.remove(ids)
             case Undeliverable(ids, reason):
                 process.outbox.refused(ids)
-                process.journal.set_refused(ids, reason, self.clock.now())
+                process.journal.outbox.set_refused(ids, reason, self.clock.now())
             case _:
                 self._dispatch_item_event(process, event)
 
@@ -244,7 +245,7 @@ class AgentUnderTest:
     def retry_dead_letters(self) -> None:
         """Have all dead letters sent again, as a person may."""
         assert self.process is not None
-        self.process.outbox.retry(self.process.journal.retry_deliveries(None))
+        self.process.outbox.retry(self.process.journal.outbox.retry(None))
         self.turn()
 
     # -- workers
@@ -298,7 +299,7 @@ class AgentUnderTest:
         """The items whose outcomes are in the outbox, as dead letters or not."""
         assert self.process is not None
         journal = self.process.journal
-        rows = [*journal.deliveries(), *(letter.delivery for letter in journal.refused_deliveries())]
+        rows = [*journal.outbox.undelivered(), *(letter.delivery for letter in journal.outbox.refused())]
         return {row.item_id for row in rows if row.kind == "outcome"}
 
     @property
@@ -342,7 +343,7 @@ class AgentUnderTest:
             return "no process"
         return (
             f"{process.link.agent_id} registering={process.link.is_registering} jobs={process.table.jobs()}"
-            f" workers={process.pool.busy} outbox={process.journal.deliveries()}"
-            f" refused={process.journal.refused_deliveries()}"
+            f" workers={process.pool.busy} outbox={process.journal.outbox.undelivered()}"
+            f" refused={process.journal.outbox.refused()}"
             f" events={list(process.events)}"
         )

@@ -24,7 +24,7 @@ from launchd.agent.events import (
     StopRequested,
     Undeliverable,
 )
-from launchd.agent.journal import Delivery
+from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link.differences import Differences
 from launchd.agent.server_link.protocol import Acknowledgement
 from launchd.client.queue_server import AgentCommands, AgentIdentity, HeldItem, ItemAnswer, ItemResult, Report, Resumed

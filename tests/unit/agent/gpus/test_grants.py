@@ -22,7 +22,7 @@ from ipc.states import JobState
 from ipc.work_order import read_order
 from launchd.agent.gpus import lease_rows
 from launchd.agent.job_table import ActiveJob
-from launchd.agent.journal import find_job
+from launchd.agent.journal_queries import find_job
 from launchd.client.queue_server import ItemAnswer
 from launchd.config.model import GpusConfig
 from tests.support.controller_harness import ControllerHarness
