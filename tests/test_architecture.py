@@ -75,9 +75,9 @@ def test_importing_launchd_brings_nothing_else() -> None:
 
 
 def test_the_supervisor_knows_no_sdk_no_server_and_no_worker() -> None:
-    names = imported_by("launchd.agent.supervisor")
+    names = imported_by("launchd.agent.main")
 
-    assert "launchd.agent.supervisor" in names
+    assert "launchd.agent.main" in names
     assert of(names, "workers", "launchd.server", "launchd.cli", *SDKS, *WEB) == []
 
 

@@ -202,6 +202,9 @@ ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | OutputWanted | Ack
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | DrainTakenBack | QueueError | ServerContact
 
+#: What the threads of the server link tell.
+ServerEvent = ItemEvent | LinkEvent
+
 #: What is known of changes of workloads.
 WatchEvent = WatcherReported | WatcherEnded
 
@@ -209,8 +212,7 @@ WatchEvent = WatcherReported | WatcherEnded
 ServiceEvent = GpusSeen | GpuProbeFailed | WatchEvent
 
 Event = (
-    ItemEvent
-    | LinkEvent
+    ServerEvent
     | ServiceEvent
     | WorkerSpawned
     | WorkerSpawnFailed

@@ -13,7 +13,8 @@ import msgspec
 from click.core import ParameterSource
 
 import ipc.lean_imports  # noqa: F401 - before requests
-from launchd.agent.supervisor import CannotStart, run
+from launchd.agent.errors import CannotStart
+from launchd.agent.main import run
 from launchd.cli import completion
 from launchd.cli.errors import Misconfigured, report_errors
 from launchd.cli.lazy import LazyGroup

@@ -6,15 +6,18 @@ Main thread only.
 
 import logging
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
+from launchd.agent.configuration import Configuration
 from launchd.agent.deliveries import summary
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.measures import state_families
+from launchd.agent.mode import AgentMode
 from launchd.agent.outbox import Outbox
 from launchd.agent.outbox_rows import Delivery
 from launchd.agent.status import AgentState, describe_job, snapshot
@@ -22,30 +25,6 @@ from launchd.agent.worker_pool.pool import WorkerPool
 from launchd.client.queue_server import StopRequest
 
 log = logging.getLogger(__name__)
-
-
-class AgentControl(Protocol):
-    """What the control socket can ask of the supervisor itself."""
-
-    def state(self) -> AgentState:
-        """Return what the supervisor knows beside its jobs."""
-        ...
-
-    def drain(self) -> None:
-        """Claim nothing more, and leave once all jobs are over."""
-        ...
-
-    def undrain(self) -> str | None:
-        """Claim jobs again while the agent drains; returns why it cannot, as a sentence, or ``None``."""
-        ...
-
-    def detach(self) -> None:
-        """Leave; jobs run on."""
-        ...
-
-    def reload(self) -> str | None:
-        """Return why the configuration stays as it was, or ``None``."""
-        ...
 
 
 class ControlHandler:
@@ -58,14 +37,19 @@ class ControlHandler:
         pool: WorkerPool,
         outbox: Outbox,
         journal: Journal,
-        supervisor: AgentControl,
+        mode: AgentMode,
+        configuration: Configuration,
+        state: Callable[[], AgentState],
     ) -> None:
+        """``state`` returns what the supervisor knows beside its jobs."""
         self._controller = controller
         self._table = table
         self._pool = pool
         self._outbox = outbox
         self._journal = journal
-        self._supervisor = supervisor
+        self._mode = mode
+        self._configuration = configuration
+        self._state = state
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to ``request``; an error in making it ends the request, not the agent."""
@@ -100,9 +84,7 @@ class ControlHandler:
         return {"ok": True, "status": self._snapshot()}
 
     def _snapshot(self) -> dict[str, Any]:
-        return snapshot(
-            self._supervisor.state(), self._controller, self._table, self._pool, self._outbox, self._journal
-        )
+        return snapshot(self._state(), self._controller, self._table, self._pool, self._outbox, self._journal)
 
     def _metrics(self) -> dict[str, Any]:
         families = [*state_families(self._snapshot(), self._table), *self._controller.measures.families()]
@@ -150,15 +132,15 @@ class ControlHandler:
     def _agent_command(self, order: str) -> dict[str, Any]:
         match order:
             case "drain":
-                self._supervisor.drain()
+                self._mode.drain()
             case "undrain":
-                problem = self._supervisor.undrain()
+                problem = self._mode.undrain()
                 if problem is not None:
                     return _refusal(problem)
             case "detach":
-                self._supervisor.detach()
+                self._mode.detach()
             case _:
-                problem = self._supervisor.reload()
+                problem = self._configuration.reload()
                 return {"ok": True} if problem is None else _refusal(problem)
         return {"ok": True, "jobs": len(self._table)}
 

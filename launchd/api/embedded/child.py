@@ -12,7 +12,8 @@ import sys
 import threading
 
 import ipc.lean_imports  # noqa: F401 - before requests
-from launchd.agent.supervisor import CannotStart, run
+from launchd.agent.errors import CannotStart
+from launchd.agent.main import run
 from launchd.api.embedded.protocol import (
     FromAgent,
     ReportSent,

@@ -1,13 +1,16 @@
 """What requests on the control socket are answered, after the commit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from launchd.agent.control.handler import AgentControl, ControlHandler, completed
+from launchd.agent.configuration import Configuration
+from launchd.agent.control.handler import ControlHandler, completed
+from launchd.agent.mode import AgentMode
 from launchd.agent.outbox import Outbox
+from launchd.agent.status import AgentState
 from launchd.agent.worker_pool.pool import WorkerPool
 from tests.support.controller_harness import ControllerHarness
 
@@ -26,7 +29,9 @@ def handler_of(harness: ControllerHarness, outbox: Outbox) -> ControlHandler:
         cast(WorkerPool, harness.pool),
         outbox,
         harness.journal,
-        cast(AgentControl, None),
+        cast(AgentMode, None),
+        cast(Configuration, None),
+        cast(Callable[[], AgentState], None),
     )
 
 
