@@ -1,7 +1,9 @@
-"""Decides on every event of a job: what its worker reports, its worker's death, a stop request, a deadline.
+"""Decides on every event of a job: what its worker reports, its worker's exit, a stop request, a deadline.
 
-It owns the records of the active jobs. What depends on a change of a record, an answer to a worker or a report to the
-queue server, is done after the journal has the change. What handling one job raises ends that job, never the loop.
+What becomes of a job whose worker died is decided in ``worker_losses.py``, of an item that agent and queue server see
+otherwise in ``item_settlement.py``; how a job ends is in ``job_ends.py``. It owns the records of the active jobs. What
+depends on a change of a record, an answer to a worker or a report to the queue server, is done after the journal has
+the change. What handling one job raises ends that job, never the loop.
 """
 
 import logging
@@ -12,10 +14,9 @@ import msgspec
 
 from ipc.boot_clock import BootMoment
 from ipc.errors import ErrorReport
-from ipc.exits import WorkerExit, describe
+from ipc.exits import WorkerExit
 from ipc.failpoints import hit
 from ipc.handles import ExitResult
-from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import (
     Built,
     Event,
@@ -40,7 +41,7 @@ from launchd.agent.gpus.grants import GpuGrants
 from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.item_settlement import ItemSettlement
 from launchd.agent.job_ends import JobEnds
-from launchd.agent.job_record import JobRecord, fail, finish, restart, transition
+from launchd.agent.job_record import JobRecord, fail, finish, transition
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.job_users import JobUsers
 from launchd.agent.journal import Journal
@@ -51,11 +52,9 @@ from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.time_limits import why_over, with_start
 from launchd.agent.work_orders import AgentContext
-from launchd.agent.worker_assignment import LOSSES_TO_SET_ASIDE, WorkerAssignment, stop_command
+from launchd.agent.worker_assignment import WorkerAssignment, stop_command
+from launchd.agent.worker_losses import WorkerLosses, was_lost
 from launchd.client.queue_server import ClaimedItem, HeldByServer, Resumed, StopRequest
-
-#: A worker that lived this long, in seconds, did not die of what its predecessor died of.
-HEALTHY_WORKER_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +90,7 @@ class JobController:
         self._records = records
         self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock, gpus)
         self._ends = JobEnds(records, journal, table, pool, keys, context, clock, gpus)
+        self._losses = WorkerLosses(records, self._assignment, self._ends, self._publish, clock)
         #: Which jobs get GPUs, and which wait for some.
         self.grants = GpuGrants(gpus, why_no_gpus, table, records, self._ends, self._publish, clock, self._on_gpus)
         self._settlement = ItemSettlement(records, journal, table, outbox, self._assignment, self._ends, clock)
@@ -304,7 +304,7 @@ class JobController:
     def _on_phase(self, active: ActiveJob, state: JobState, message: str | None, started: BootMoment | None) -> None:
         before = active.job
         if state is JobState.CLAIMED and active.lease_lost:
-            self._drop_lost(active)
+            self._drop_unowned(active)
             return
         if state in TERMINAL_STATES:
             log.error(
@@ -337,7 +337,7 @@ class JobController:
         if following is JobState.RUNNING and job.state in (JobState.SUBMITTING, JobState.STARTING):
             self.measures.picked_up(job, self._clock.now() - job.claimed_at)
 
-    def _drop_lost(self, active: ActiveJob) -> None:
+    def _drop_unowned(self, active: ActiveJob) -> None:
         log.warning(
             "Nothing of a job exists, and its item is not this agent's; the job is dropped.",
             extra=log_fields(active.job),
@@ -383,7 +383,7 @@ class JobController:
         if exit_code == WorkerExit.DONE and outcome is not None:
             self._on_outcome(active, outcome)
         elif lost:
-            self._on_worker_lost(active, worker, exit_code)
+            self._losses.on_lost(active, worker, exit_code)
         else:
             active.assign_at = self._clock.monotonic()
 
@@ -391,7 +391,7 @@ class JobController:
         hit("supervisor.outcome")
         job, now = active.job, self._clock.now()
         if active.lease_lost and job.handle is None:
-            self._drop_lost(active)
+            self._drop_unowned(active)
             return
         if job.failure is not None:
             self._ends.finish(fail(job, job.failure, now))
@@ -407,53 +407,7 @@ class JobController:
             sentence = f"Its worker reported an outcome that is impossible: {error}."
             self._ends.fail(active, ErrorReport("agent", "ImpossibleOutcome", sentence))
 
-    # -- losses and deadlines
-
-    def _on_worker_lost(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
-        self.counters["worker_losses"] += 1
-        job = active.job
-        how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
-        log.warning("A job lost its worker.", extra=log_fields(job) | {"pid": worker.pid, "how": how})
-        timeout_error, active.timeout_error = active.timeout_error, None
-        # The death of the fork server, and what the host has not to give, is not held against the job.
-        is_counted = exit_code not in (WorkerExit.UNKNOWN, WorkerExit.STARVED)
-        if job.may_exist_outside:
-            self._on_worker_of_workload_lost(active, how, exit_code)
-        elif timeout_error is not None:
-            self._ends.finish(fail(job, timeout_error, self._clock.now()))
-        elif job.stop_reason is not None:
-            self._ends.finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
-        elif is_counted and job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
-            self._ends.finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
-        else:
-            again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
-            self._assignment.reassign(active, msgspec.structs.replace(again, losses=job.losses + is_counted))
-
-    def _on_worker_of_workload_lost(self, active: ActiveJob, how: str, exit_code: int) -> None:
-        if exit_code == WorkerExit.STARVED:
-            # The next one, a little later, may get from the host what this one did not.
-            return
-        losses = active.job.losses if exit_code == WorkerExit.UNKNOWN else self._losses_in_a_row(active)
-        job = msgspec.structs.replace(active.job, losses=losses)
-        if job.losses >= LOSSES_TO_SET_ASIDE:
-            sentence = f"Its workers were lost {job.losses} times in a row, the last one {how}; it is tried again."
-            log.error("Whether a job runs is not known.", extra=log_fields(job) | {"why": sentence})
-            job = transition(job, JobState.UNKNOWN, self._clock.now(), sentence)
-            self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
-        self._assignment.reassign(active, job)
-
-    def _losses_in_a_row(self, active: ActiveJob) -> int:
-        was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
-        return 1 if was_healthy else active.job.losses + 1
-
-    def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
-        worker_log = f"{self.context.job_directory(job.name)}/{WORKER_LOG_FILE}"
-        return ErrorReport(
-            "build" if job.state is JobState.BUILDING else "agent",
-            "WorkerLost",
-            f"The worker {how} while {job.state}, {job.losses + 1} times in a row.",
-            f"Its log is {worker_log} on {self.context.hostname}.",
-        )
+    # -- deadlines, and who gets what
 
     def check_deadlines(self) -> None:
         """End workers that are over the time limit of their phase, and stop jobs that ran for longer than they may."""
@@ -486,17 +440,6 @@ class JobController:
             worker = self._pool.worker_of(item_id)
             if worker is not None:
                 worker.kill("its job is set aside")
-
-
-def was_lost(exit_code: int, has_outcome: bool) -> bool:
-    """Return whether a worker that ended with ``exit_code`` ended other than it should.
-
-    ``has_outcome``: whether it reported how its job ended. An outcome without exit code 0, and exit code 0 without an
-    outcome, are both the loss of a worker.
-    """
-    if exit_code == WorkerExit.DONE:
-        return not has_outcome
-    return exit_code not in (WorkerExit.DETACHED, WorkerExit.ORPHANED)
 
 
 def _unexpected(error: Exception) -> ErrorReport:
