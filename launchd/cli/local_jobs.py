@@ -13,7 +13,10 @@ from launchd.cli.local_agent import AgentLocation, ask_agent
 
 
 class LocalJob(msgspec.Struct, frozen=True):
-    """A job of this host. ``no_answer`` is the reason why its agent was not asked, ``None`` where it was."""
+    """A job of this host. ``no_answer`` is the reason why its agent was not asked, ``None`` where it was.
+
+    ``message`` is what is being done, which the agent alone knows.
+    """
 
     location: AgentLocation
     item_id: str
@@ -21,6 +24,7 @@ class LocalJob(msgspec.Struct, frozen=True):
     directory: Path
     has_ended: bool
     no_answer: str | None = None
+    message: str | None = None
 
 
 def find_local_job(locations: Sequence[AgentLocation], name: str) -> LocalJob:
@@ -45,7 +49,9 @@ def fetch_job(location: AgentLocation, name: str) -> LocalJob:
         job = ask_agent(location.runtime_dir, command="job", item=name)["job"]
     except NoAnswer as error:
         return _job_from_journal(location, name, error)
-    return LocalJob(location, job["item_id"], job["phase"], Path(job["directory"]), job["phase"] in TERMINAL_STATES)
+    has_ended = job["phase"] in TERMINAL_STATES
+    directory = Path(job["directory"])
+    return LocalJob(location, job["item_id"], job["phase"], directory, has_ended, message=job["message"])
 
 
 def _job_from_journal(location: AgentLocation, name: str, no_answer: NoAnswer) -> LocalJob:

@@ -7,7 +7,7 @@ the job's agent.
 import codecs
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from ipc.visible_text import visible_lines
 from launchd.agent.control.client import ControlError
 from launchd.agent.journal_file import JournalError
 from launchd.agent.output_reader import OutputReader
+from launchd.api.item_status import status_from_item
 from launchd.cli import completion
 from launchd.cli.errors import report_errors
+from launchd.cli.job_beginning import JobBeginning
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
 from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
 from launchd.cli.options import agent_options
@@ -29,6 +31,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.terminal import echo
 from launchd.client.credentials import ApiKeyNotFound
 from launchd.client.errors import QueueServerError
+from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError
 
 #: Between two looks at the files, in seconds, and how many looks there are between two questions to the agent.
@@ -56,6 +59,8 @@ def logs(
     For a job of another host the queue server is asked. It has the last 1 MiB of the output of a job that has ended,
     and asks the job's agent for that of one that runs, as long as you look.
 
+    With -f, the phases of a job that has no output yet, such as the lines of a build, are told on standard error.
+
     A job's output may hold sequences that a terminal obeys; in the log of a worker they are shown as escapes.
     Where no agent runs here, the output of a job of this host is found by the agent's journal.
     """
@@ -81,7 +86,7 @@ def _print_local(job: LocalJob, follow: bool, worker: bool) -> None:
             nothing = "The log of the job's worker is empty" if worker else "The job has no output"
             echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
         if follow:
-            _follow(copy, job)
+            _follow(copy, job, JobBeginning())
 
 
 def _print_remote(
@@ -94,7 +99,8 @@ def _print_remote(
             if found is None:
                 raise click.ClickException(_unknown(item, server.base_url, local))
             output = RemoteOutput(server, found.id)
-            written = _write_parts(output, follow)
+            parts = follow_output(output, _teller(server, found.id)) if follow else present_output(output)
+            written = _write_parts(parts)
     except ApiKeyNotFound as error:
         # Where no queue server is known, the answer of this host is the whole answer.
         raise local or error from None
@@ -112,10 +118,23 @@ def _unknown(item: str, address: str, local: ControlError | ConfigError | None) 
     return either if local else f"The queue server at {address} knows no item {item} that you may see."
 
 
-def _write_parts(output: RemoteOutput, follow: bool) -> int:
-    """Print an output; returns how many bytes it had."""
+def _teller(server: QueueServer, item_id: str) -> Callable[[], None]:
+    """Return a function that says what becomes of an item which has no output yet."""
+    beginning = JobBeginning()
+
+    def tell() -> None:
+        item = server.item(item_id)
+        if item is not None:
+            now = status_from_item(item)
+            beginning.show(now.status, now.message)
+
+    return tell
+
+
+def _write_parts(parts: Iterator[tuple[str | None, bytes]]) -> int:
+    """Print the parts of an output, with notes; returns how many bytes it had."""
     written = 0
-    for note, content in follow_output(output) if follow else present_output(output):
+    for note, content in parts:
         if note is not None:
             echo(note, err=True)
         sys.stdout.buffer.write(content)
@@ -124,8 +143,9 @@ def _write_parts(output: RemoteOutput, follow: bool) -> int:
     return written
 
 
-def _follow(copy: Callable[[], int], job: LocalJob) -> None:
+def _follow(copy: Callable[[], int], job: LocalJob, beginning: JobBeginning) -> None:
     while not job.has_ended:
+        beginning.show(job.phase, job.message)
         for _ in range(READS_PER_QUESTION):
             time.sleep(READ_SECONDS)
             copy()

@@ -1,7 +1,7 @@
 """The output of a job as the queue server has it: read part by part, and followed to its end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.models.outputs import OutputPart
@@ -9,6 +9,9 @@ from launchd.client.queue_server import QueueServer
 
 #: How long a request waits at the server for more, and the first one, which the agent has to be told of.
 WAIT_SECONDS, FIRST_WAIT_SECONDS = 10.0, 1.0
+
+#: The same where a reader is told of each phase of a job that has no output yet.
+TOLD_WAIT_SECONDS = 2.0
 
 #: How long an agent may take to send what a reader begins to look at, and an ended job's last part to arrive.
 PATIENCE_SECONDS = 15.0
@@ -48,6 +51,11 @@ class RemoteOutput:
             return "[launchd: the job was begun anew]"
         missing = part.start - (0 if is_new else self._position)
         return f"[launchd: {missing} bytes of output are left out here]" if missing > 0 else None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of it was read."""
+        return self._position > 0
 
     @property
     def is_up_to_date(self) -> bool:
@@ -92,15 +100,23 @@ class RemoteOutput:
         )
 
 
-def follow_output(output: RemoteOutput) -> Iterator[tuple[str | None, bytes]]:
+def follow_output(
+    output: RemoteOutput, before_output: Callable[[], None] | None = None
+) -> Iterator[tuple[str | None, bytes]]:
     """Yield the output as it comes, with notes, until it is complete, or does not come any more.
+
+    ``before_output`` is called now and then as long as there is none.
 
     Raises:
         QueueServerError: the server refuses. While it does not answer, the wait goes on.
     """
     while not output.is_complete and not output.seems_lost:
         try:
-            yield output.read(WAIT_SECONDS)
+            if before_output is None or output.has_begun:
+                yield output.read(WAIT_SECONDS)
+            else:
+                before_output()
+                yield output.read(TOLD_WAIT_SECONDS)
         except (ServerUnreachable, ServerBusy):
             time.sleep(RETRY_SECONDS)
 
