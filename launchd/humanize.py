@@ -48,7 +48,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_minute(moment: datetime | None) -> str:
-    """Return a moment in local time, to the minute; ``-`` for ``None``."""
+    """Return a moment in local time, to the minute, ``-`` for ``None``; for a column whose head is :func:`zoned`."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
 
 
@@ -60,6 +60,11 @@ def format_moment(moment: datetime | None) -> str:
 def local_zone() -> str:
     """Return the name of the local time's zone."""
     return datetime.now().astimezone().strftime("%Z")
+
+
+def zoned(head: str) -> str:
+    """Return the head of a column of times, with the zone that they are in."""
+    return f"{head} {local_zone()}"
 
 
 def one_line(text: str | None) -> str:

@@ -13,12 +13,10 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entit
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.queue_server import Agent, Item
-from launchd.humanize import format_minute, join_quoted
+from launchd.humanize import format_minute, join_quoted, zoned
 
 COLOURS = {"Polling": "green", "Running": "green", "Draining": "yellow", "Killed": "bright_black", "Lost": "red"}
 JOB_COLOURS = {"running": "green", "stopping": "yellow", "unknown": "red"}
-HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
-JOB_HEADERS = ("ITEM", "HOST", "RUN", "PHASE", "RUNS SINCE", "AUTHOR", "ABOUT")
 
 
 @click.command()
@@ -39,10 +37,12 @@ def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | No
     if not registered:
         echo("The queue server knows no agents.")
         return
-    echo(*table(HEADERS, [_row(agent) for agent in registered], terminal_width()))
+    headers: tuple[str, ...] = ("ID", "NAME", "STATUS", zoned("STARTED"), "HOST", "QUEUES")
+    echo(*table(headers, [_row(agent) for agent in registered], terminal_width()))
     jobs = [_job_row(agent, item) for agent in registered for item in agent.held_items or ()]
     if jobs:
-        echo("", *table(JOB_HEADERS, jobs, terminal_width()))
+        headers = ("ITEM", "HOST", "RUN", "PHASE", zoned("RUNS SINCE"), "AUTHOR", "ABOUT")
+        echo("", *table(headers, jobs, terminal_width()))
 
 
 def _row(agent: Agent) -> list[Span]:

@@ -99,7 +99,7 @@ class _Follower:
         self._clock.clear()
         if self._output is not None and current.agent_id is not None:
             self._output.finish()
-        self._show(current.status)
+        self._show(current.status, self._on_host(current))
         return current
 
     def _on_host(self, current: ItemStatus) -> str:

@@ -10,7 +10,7 @@ from ipc.sizes import format_size
 from launchd.agent.job_history import HistoryEntry
 from launchd.cli.tables import table
 from launchd.cli.terminal import Line, Span
-from launchd.humanize import format_age, format_minute, format_seconds, one_line
+from launchd.humanize import format_age, format_minute, format_seconds, one_line, zoned
 
 _COLOURS = {"finished": "green", "failed": "red", "stopped": "yellow", "preempted": "yellow"}
 
@@ -33,7 +33,7 @@ def _local(moment: float) -> datetime:
 
 def entry_lines(entries: Iterable[HistoryEntry], width: int) -> list[Line]:
     """Return a table with a line for each job."""
-    headers = ["ENDED", "ITEM", "QUEUE", "USER", "OUTCOME", "EXIT", "RAN", "CPU", "MEMORY", "GPUS", "ABOUT"]
+    headers = [zoned("ENDED"), "ITEM", "QUEUE", "USER", "OUTCOME", "EXIT", "RAN", "CPU", "MEMORY", "GPUS", "ABOUT"]
     return list(table(headers, [_row(entry) for entry in entries], width))
 
 

@@ -11,7 +11,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.models.accounts import AccountEvent, KeyDetail
-from launchd.humanize import format_minute, one_line
+from launchd.humanize import format_minute, one_line, zoned
 
 key_role_option = click.option(
     "-r", "--role", type=click.Choice(["viewer", "member", "admin", "agent"]), default="member", show_default=True
@@ -58,7 +58,7 @@ def list_keys(json: bool, user: str | None, url: str | None, state_dir: Path | N
     if not keys:
         echo(f"There are no API keys of {owner!r} that you may see.")
         return
-    headers = ("ID", "ROLE", "CREATED", "LAST USED", "DESCRIPTION")
+    headers = ("ID", "ROLE", zoned("CREATED"), zoned("LAST USED"), "DESCRIPTION")
     echo(*table(headers, [_row(detail) for detail in keys], terminal_width()))
 
 
@@ -79,7 +79,7 @@ def show_log(json: bool, user: str | None, url: str | None, state_dir: Path | No
         echo(f"There is nothing that others did to the API keys of {owner!r}, as far as you may see.")
         return
     rows = [[Span(text) for text in _event_texts(event)] for event in events]
-    echo(*table(("WHEN", "WHO", "WHAT"), rows, terminal_width()))
+    echo(*table((zoned("WHEN"), "WHO", "WHAT"), rows, terminal_width()))
 
 
 def _event_texts(event: AccountEvent) -> tuple[str, ...]:

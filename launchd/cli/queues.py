@@ -20,7 +20,7 @@ from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail, QueueSettings
-from launchd.humanize import format_minute, format_moment, local_zone, one_line
+from launchd.humanize import format_minute, format_moment, one_line, zoned
 
 _ITEM_HEADERS = ("ITEM", "STATE", "PRIORITY", "RUN", "AUTHOR", "HOST")
 
@@ -157,7 +157,7 @@ def show(name: str, limit: int, json: bool, entity: str | None, url: str | None,
         )
     if items:
         rows = [_item_row(item, hosts) for item in items[:limit]]
-        echo(*table((*_ITEM_HEADERS, f"CREATED {local_zone()}", "ABOUT"), rows, terminal_width()))
+        echo(*table((*_ITEM_HEADERS, zoned("CREATED"), "ABOUT"), rows, terminal_width()))
     if len(items) > limit:
         echo(f"The {limit} newest are shown; --limit {min(1000, 10 * limit)} shows more.", err=True)
 
@@ -269,7 +269,7 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str, str]:
         _number(detail.pending_count),
         _number(detail.claimed_count),
         "yes" if detail.prioritization_mode == "V0" else "no",
-        "no" if detail.paused_at is None else f"by {detail.paused_by}, {format_minute(detail.paused_at)}",
+        "no" if detail.paused_at is None else f"by {detail.paused_by}, {format_moment(detail.paused_at)}",
     )
 
 

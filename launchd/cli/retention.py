@@ -12,9 +12,7 @@ from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.artifacts import apply_retention
 from launchd.client.models.retention import RetainedNoLonger
-from launchd.humanize import format_minute
-
-HEADERS = ("PROJECT", "RUN", "ENDED", "BYTES", "GOES", "WHY")
+from launchd.humanize import format_minute, zoned
 
 
 @click.command()
@@ -34,7 +32,8 @@ def retention(remove: bool, json: bool, url: str | None, state_dir: Path | None)
         echo_json(msgspec.to_builtins(found))
         return
     if found.runs:
-        echo(*table(HEADERS, [_row(run) for run in found.runs], terminal_width()))
+        headers = ("PROJECT", "RUN", zoned("ENDED"), "BYTES", "GOES", "WHY")
+        echo(*table(headers, [_row(run) for run in found.runs], terminal_width()))
     done = "were removed" if remove else "would be removed"
     echo(f"{found.count} {'run' if found.count == 1 else 'runs'}, with {found.bytes} bytes of files: {done}.")
 

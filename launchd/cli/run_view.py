@@ -15,7 +15,7 @@ from launchd.cli.masking import without_passwords
 from launchd.cli.tables import table
 from launchd.cli.terminal import Line, Span
 from launchd.client.run_reading import Run
-from launchd.humanize import format_age, format_minute, format_moment, join_names, join_some, local_zone, one_line
+from launchd.humanize import format_age, format_minute, format_moment, join_names, join_some, one_line, zoned
 
 _COLOURS = {
     "finished": "green",
@@ -34,7 +34,7 @@ _MOST_OF_VALUE = 20
 def run_table(runs: Sequence[Run], keys: Sequence[str], *, with_project: bool, width: int) -> list[Line]:
     """Return a table of runs with these keys of their summaries."""
     project = ("PROJECT",) if with_project else ()
-    headers = (*project, "RUN", "STATE", "AUTHOR", "HOST", f"CREATED {local_zone()}", "RAN", *keys, "NAME")
+    headers = (*project, "RUN", "STATE", "AUTHOR", "HOST", zoned("CREATED"), "RAN", *keys, "NAME")
     return table(headers, [_row(run, keys, with_project=with_project) for run in runs], width)
 
 

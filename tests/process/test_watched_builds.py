@@ -26,9 +26,7 @@ COPY main.py ./
 
 
 @pytest.fixture
-def testbed(
-    tmp_path: Path, account: Account, engine: TestEngine, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Testbed]:
+def testbed(tmp_path: Path, account: Account, engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Testbed]:
     without_settings_of_machine(monkeypatch)
     image = import_python_image(engine)
     code = tmp_path / "code"

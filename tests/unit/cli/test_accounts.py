@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from launchd.cli import main
 from launchd.client.credentials import find_api_key, find_base_url
+from launchd.humanize import local_zone
 from tests.support.server import RunningServer, fresh_name
 from tests.support.waiting import wait_until
 from tests.unit.cli.conftest import Launchd
@@ -161,7 +162,7 @@ def test_keys_of_oneself(at_server: Launchd, launchd: Launchd, server: RunningSe
     assert made.stderr == "Keep this key well; it cannot be shown again.\n"
     key = made.stdout.strip()
     rows = [line.split() for line in at_server("key", "list").output.splitlines()]
-    assert rows[0] == ["ID", "ROLE", "CREATED", "LAST", "USED", "DESCRIPTION"]
+    assert rows[0] == ["ID", "ROLE", "CREATED", local_zone(), "LAST", "USED", local_zone(), "DESCRIPTION"]
     row = next(row for row in rows if row[-2:] == ["for", "ci"])
     assert row[1] == "viewer"
 

@@ -14,6 +14,7 @@ import pytest
 from launchd.api.item_status import Submission
 from launchd.cli.follow import follow
 from launchd.client.queue_server import Item, QueueServer
+from launchd.humanize import local_zone
 from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import RunningServer, fresh_name
 from tests.support.waiting import wait_until
@@ -235,7 +236,7 @@ def test_agents_by_status(at_server: Launchd, server: RunningServer) -> None:
 
     rows = [line.split() for line in at_server("agents").output.splitlines()]
 
-    assert rows[0] == ["ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES"]
+    assert rows[0] == ["ID", "NAME", "STATUS", "STARTED", local_zone(), "HOST", "QUEUES"]
     row = next(row for row in rows if row and row[0] == agent_id)
     assert row[2] == "Polling"
     assert row[-2:] == ["host1", name]

@@ -14,6 +14,7 @@ from ipc.gpus import GpuUse
 from launchd.agent.job_history import HistoryEntry
 from launchd.agent.journal import JOURNAL_FILE, Journal
 from launchd.cli import main
+from launchd.humanize import local_zone
 
 NOON = 1_700_000_000.0
 DAY = 86400.0
@@ -79,6 +80,7 @@ def test_the_table_says_who_what_and_how_much(run: Run) -> None:
     lines = run().stdout.splitlines()
     assert lines[0].split() == [
         "ENDED",
+        local_zone(),
         "ITEM",
         "QUEUE",
         "USER",
