@@ -103,6 +103,11 @@ class Api:
         queue_id: str = self.run(query, {"e": entity, "q": name})["project"]["runQueue"]["id"]
         return queue_id
 
+    def agent_status(self, agent: str) -> str:
+        """Return how the agent stands, as the server shows it."""
+        found = self.run("query($id: ID!) { launchAgent(id: $id) { agentStatus } }", {"id": agent})
+        return str(found["launchAgent"]["agentStatus"])
+
     def create_agent(self, *queue_ids: str, entity: str = "me", **more: object) -> str:
         made = self.mutate(
             "createLaunchAgent",

@@ -34,6 +34,19 @@ def test_a_drain_is_taken_back(api: Api, queue_and_agent: QueueAndAgent) -> None
         undrain(api, agent)
 
 
+def test_who_was_asked_to_leave_and_did_has_left(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    """W&B's agent tells how it stands from several tasks: the word of one may arrive after that of its departure."""
+    agent = queue_and_agent.agent
+    says = {"launchAgentId": agent}
+    api.mutate("updateLaunchAgent", "success", **says, agentStatus="KILLED")
+    api.mutate("updateLaunchAgent", "success", **says, agentStatus="POLLING")
+    assert api.agent_status(agent) == "POLLING", "one that was not asked to leave is back"
+    drain(api, agent)
+    api.mutate("updateLaunchAgent", "success", **says, agentStatus="KILLED")
+    api.mutate("updateLaunchAgent", "success", **says, agentStatus="POLLING")
+    assert api.agent_status(agent) == "KILLED"
+
+
 def test_an_agent_is_stopped_with_its_items(api: Api, queue_and_agent: QueueAndAgent) -> None:
     agent = queue_and_agent.agent
     leased, claimed, waiting = (api.push(queue_and_agent.queue) for _ in range(3))

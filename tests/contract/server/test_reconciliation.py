@@ -107,7 +107,7 @@ def test_an_agent_that_registers_anew_takes_its_jobs_along(api: Api, queue_and_a
     assert api.results_of_reports(anew, {"runQueueItemId": item, "lease": lease, "sequence": 1, "status": "finished"})[
         0
     ]["success"]
-    assert status_of(api, queue_and_agent.agent) == "KILLED"
+    assert api.agent_status(queue_and_agent.agent) == "KILLED"
 
 
 @pytest.mark.parametrize("machine", ["m-same", "m-other"])
@@ -127,12 +127,6 @@ def test_an_agent_without_a_journal_takes_the_jobs_of_its_state_directory(
     assert [(one["runQueueItemId"], one["lease"]) for one in unknown] == ([(item, lease)] if is_same else [])
     known = [held(item, lease)] if is_same else []
     assert api.watch(anew, *known, incarnation="i2", wait=0)["mustResume"] is False
-
-
-def status_of(api: Api, agent: str) -> str:
-    return str(
-        api.run("query($id: ID!) { launchAgent(id: $id) { agentStatus } }", {"id": agent})["launchAgent"]["agentStatus"]
-    )
 
 
 def test_resuming_updates_the_version_and_the_host(api: Api, queue_and_agent: QueueAndAgent) -> None:
@@ -208,14 +202,14 @@ def test_a_heartbeat_on_its_way_does_not_undo_a_departure_and_resuming_does(
     agent = api.create_agent(queue_and_agent.queue_id, incarnation="i1")
     leave = {"launchAgentId": agent, "agentStatus": "KILLED"}
     assert api.mutate("updateLaunchAgent", "success", incarnation="i0", **leave) == {"success": False}
-    assert status_of(api, agent) == "POLLING", "a departure of the process before this one"
+    assert api.agent_status(agent) == "POLLING", "a departure of the process before this one"
     api.mutate("updateLaunchAgent", "success", incarnation="i1", **leave)
     assert api.watch(agent, incarnation="i1")["mustResume"] is True
-    assert status_of(api, agent) == "KILLED"
+    assert api.agent_status(agent) == "KILLED"
     api.push(queue_and_agent.queue)
     assert api.claim(agent, "c1") == [], "who has left acknowledges nothing"
     api.resume(agent, incarnation="i1")
-    assert status_of(api, agent) == "POLLING"
+    assert api.agent_status(agent) == "POLLING"
     assert len(api.claim(agent, "c2")) == 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Float, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy import Connection, Float, and_, bindparam, case, exists, insert, or_, select, update
 
 from ipc.gpus import GpuSummary
 from launchd.server.errors import NotFound, SecondIncarnation, UnknownAgent
@@ -109,8 +109,10 @@ _PREDECESSORS = (
 )
 _UPDATE = update(launch_agents).where(agent.id == bindparam("of_id"))
 _HEARD = _UPDATE.values(heard_at=NOW, heartbeat_at=bindparam("now"))
+# What an agent says after it has left was under way meanwhile. W&B's may only be back, unless it was asked to leave.
+_may_be_back = and_(agent.incarnation.is_(None), agent.stop_polling.is_(False))
 _HEARD_WITH_STATUS = _HEARD.values(
-    status=case((or_(agent.status != KILLED, agent.incarnation.is_(None)), bindparam("new_status")), else_=KILLED)
+    status=case((or_(agent.status != KILLED, _may_be_back), bindparam("new_status")), else_=KILLED)
 )
 _RESUMED = _HEARD.values(
     status=case((agent.status == KILLED, POLLING), else_=agent.status),
