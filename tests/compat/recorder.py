@@ -16,6 +16,7 @@ from tests.support.http_servers import LocalServer, QuietHandler, serving
 EXPECTED: Mapping[str, str] = {
     "401: This API key is not known": "tests log in with a wrong key",
     "401: No API key was sent": "clients up to 0.22.3 find no key after their own login (test_login)",
+    "400: Template variable 'n' must be at most": "tests queue what a variable does not allow (test_launch_image)",
     "400: This server has no registries": "a link to a registry of an organization is refused (test_links)",
 }
 

@@ -20,6 +20,8 @@ class EngineRecorder(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
     """The engine; ``created`` is what it was asked for, in order: the bodies of the requests."""
 
     daemon_threads = True
+    #: On a socket of this kind who comes while the queue is full is refused at once.
+    request_queue_size = 128
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), _Handler)
@@ -46,6 +48,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, self.server.named[found["name"]])
         else:
             self._say(404, {"message": "there is none"})
+
+    def do_PUT(self) -> None:
+        # Files for a container, as one archive.
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._answer(200, b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
