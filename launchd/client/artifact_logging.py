@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from launchd.client.errors import Refused, ServerBusy
+from launchd.client.file_packs import UPLOAD_PATH, PackLimits, into_packs, pack_limits, token_of, upload_pack
 from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import CreatedVersion, UploadTarget
@@ -65,11 +66,15 @@ def log_artifact(
     if logged.known:
         return logged
     manifest_id = _put_manifest(server, artifact, logged.id, None)
+    limits = pack_limits(server, len(files))
     with ThreadPoolExecutor(UPLOADS_AT_ONCE, "upload") as pool:
         try:
             for batch in _batches(files, FILES_PER_REQUEST):
                 places = _places(server, logged.id, manifest_id, batch, digests)
-                for size in pool.map(_put_file_at(server, digests), batch, places):
+                alone = list(zip(batch, places, strict=True))
+                if limits is not None:
+                    alone = _put_in_packs(server, alone, digests, limits, on_sent)
+                for size in pool.map(_put_file_at(server, digests), *zip(*alone, strict=True) if alone else ((), ())):
                     on_sent(size)
         finally:
             pool.shutdown(cancel_futures=True)
@@ -156,6 +161,34 @@ def _places(
     return targets
 
 
+def _put_in_packs(
+    server: QueueServer,
+    files: Sequence[tuple[CodeFile, UploadTarget]],
+    digests: Mapping[str, str],
+    limits: PackLimits,
+    on_sent: Callable[[int], None],
+) -> list[tuple[CodeFile, UploadTarget]]:
+    """Upload the small ones of the files, many in a request; returns the others."""
+    small, others = [], []
+    for file, target in files:
+        token = token_of(target.upload_url, UPLOAD_PATH)
+        if token is None or file.size > limits.most_bytes_of_one:
+            others.append((file, target))
+        else:
+            small.append((file, token))
+    for pack in into_packs(small, lambda one: one[0].size, limits):
+        contents = {token: file.path.read_bytes() for file, token in pack}
+        try:
+            upload_pack(server, contents)
+        except Refused:
+            for file, _ in pack:
+                _check_unchanged(file, digests[file.name])
+            raise
+        for file, _ in pack:
+            on_sent(file.size)
+    return others
+
+
 def _put_file_at(server: QueueServer, digests: Mapping[str, str]) -> Callable[[CodeFile, UploadTarget], int]:
     def put(file: CodeFile, target: UploadTarget) -> int:
         if target.upload_url:
@@ -169,12 +202,15 @@ def _put_unchanged(server: QueueServer, url: str, headers: Mapping[str, str], fi
     """Upload a file; where storage refuses it because its content has changed meanwhile, the error says so."""
     try:
         _put_file(server, url, headers, file)
-    except Refused as refusal:
-        if digest_of(file.path) == digest:
-            raise
-        raise Refused(
-            f"The file {file.path} changed while it was uploaded. Try again when nothing writes to it."
-        ) from refusal
+    except Refused:
+        _check_unchanged(file, digest)
+        raise
+
+
+def _check_unchanged(file: CodeFile, digest: str) -> None:
+    """Raise `Refused` where a file is not what it was when its upload was announced."""
+    if digest_of(file.path) != digest:
+        raise Refused(f"The file {file.path} changed while it was uploaded. Try again when nothing writes to it.")
 
 
 def _put_file(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.errors import Refused, ServerBusy
+from launchd.client.file_packs import DOWNLOAD_PATH, download_pack, into_packs, pack_limits, token_of
 from launchd.client.models.retention import CollectedGarbage, Retention
 from launchd.client.operations import artifacts, launchd_protocol
 from launchd.client.queue_server import QueueServer
@@ -94,15 +95,35 @@ def download_artifact(server: QueueServer, artifact_id: str, into: Path) -> None
     """
     into.mkdir(parents=True, exist_ok=True)
     root = into.resolve()
-    for file, executable in _stored_files(server, artifact_id):
-        target = _inside(root, file.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _get_file(server, file, target)
-        if executable:
-            target.chmod(target.stat().st_mode | 0o111)
+    for files in _pages_of_files(server, artifact_id):
+        executables = {file.name for file, executable in files if executable}
+        for file, content in _contents(server, [file for file, _ in files]):
+            target = _inside(root, file.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _get_file(server, file, target, content)
+            if file.name in executables:
+                target.chmod(target.stat().st_mode | 0o111)
 
 
-def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileFields, bool]]:
+def _contents(server: QueueServer, files: Sequence[FileFields]) -> Iterator[tuple[FileFields, bytes | None]]:
+    """Yield all the files: small ones with their contents, many of which come by one request, others without."""
+    limits = pack_limits(server, len(files))
+    if limits is None:
+        yield from ((file, None) for file in files)
+        return
+    small: list[tuple[str, FileFields]] = []
+    for file in files:
+        token = token_of(file.direct_url, DOWNLOAD_PATH)
+        if token is None or (file.size_bytes or 0) > limits.most_bytes_of_one:
+            yield file, None
+        else:
+            small.append((token, file))
+    for pack in into_packs(small, lambda one: one[1].size_bytes or 0, limits):
+        found = download_pack(server, [token for token, _ in pack])
+        yield from ((file, found[token]) for token, file in pack)
+
+
+def _pages_of_files(server: QueueServer, artifact_id: str) -> Iterator[list[tuple[FileFields, bool]]]:
     """Yield all files of an artifact, page by page, each with whether it may be executed."""
     after: str | None = None
     while True:
@@ -111,8 +132,7 @@ def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileF
         if found is None or found.files is None:
             raise Refused(f"The server at {server.base_url} has no artifact {artifact_id}.")
         executables = set(_executables(found.metadata))
-        for file in found.files.nodes:
-            yield file, file.name in executables
+        yield [(file, file.name in executables) for file in found.files.nodes]
         after = found.files.next_page
         if after is None:
             return
@@ -135,14 +155,18 @@ def _inside(root: Path, name: str) -> Path:
     return target
 
 
-def _get_file(server: QueueServer, file: FileFields, target: Path) -> None:
+def _get_file(server: QueueServer, file: FileFields, target: Path, content: bytes | None = None) -> None:
+    """Write a file, whose `content` may be here already; raises `QueueServerError`."""
     if file.direct_url is None:
         raise Refused(f"The content of {file.name!r} was never uploaded.")
     if not file.direct_url.startswith(_STORED):
         raise Refused(f"{file.name!r} is not stored at the server; it is a reference to {file.direct_url}.")
-    with server.transport.download(file.direct_url) as chunks, target.open("wb") as content:
-        for chunk in chunks:
-            content.write(chunk)
+    if content is not None:
+        target.write_bytes(content)
+    else:
+        with server.transport.download(file.direct_url) as chunks, target.open("wb") as opened:
+            for chunk in chunks:
+                opened.write(chunk)
     if file.digest and digest_of(target) != file.digest:
         target.unlink()
         raise ServerBusy(f"The file {file.name!r} arrived damaged: its content does not have the digest {file.digest}.")

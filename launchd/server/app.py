@@ -23,6 +23,7 @@ from launchd.server.http.responses import error_response, json_response
 from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
+from launchd.server.routes.file_packs import pack_routes
 from launchd.server.routes.outputs import output_routes
 from launchd.server.routes.pages import page_routes
 from launchd.server.routes.runs import run_routes
@@ -46,6 +47,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             Route("/healthz", _healthz, methods=["GET"]),
             Route("/graphql", _graphql(state), methods=["POST"]),
             *storage_routes(state),
+            *pack_routes(state),
             digest_route(state),
             *run_routes(state),
             *output_routes(state),

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -72,6 +72,44 @@ class BlobStore:
         finally:
             shard.close()
 
+    @asynccontextmanager
+    async def storing(self, contents: Sequence[tuple[bytes, str]]) -> AsyncIterator[list[Blob]]:
+        """Store several small contents, each with its MD5, as `receiving` does one: all of them, or none is known.
+
+        Raises as `receiving` does.
+        """
+        blobs, held = await asyncio.to_thread(self._store_all, contents)
+        try:
+            yield blobs
+        finally:
+            held.close()
+
+    def _store_all(self, contents: Sequence[tuple[bytes, str]]) -> tuple[list[Blob], ExitStack]:
+        blobs = []
+        try:
+            with ExitStack() as held:
+                for content, md5 in contents:
+                    blob, shard = self._store_one(content, md5)
+                    held.enter_context(shard)
+                    blobs.append(blob)
+                for directory in {self.path(blob.sha256).parent for blob in blobs} | {self._directory}:
+                    _sync_directory(directory)
+                return blobs, held.pop_all()
+        except OSError as error:
+            raise _disk_failed(error) from error
+
+    def _store_one(self, content: bytes, md5: str) -> tuple[Blob, IO[bytes]]:
+        with self._quota.reservation() as reservation:
+            file, path = self._open_incoming()
+            try:
+                with file:
+                    incoming = _Incoming(file, self._max_bytes, reservation)
+                    incoming.write(content)
+                    blob = incoming.finish(md5)
+                    return blob, self._place(file, path, blob, reservation)
+            finally:
+                path.unlink(missing_ok=True)
+
     async def _receive(
         self, chunks: AsyncIterator[bytes], md5: str | None, reservation: Reservation
     ) -> tuple[Blob, IO[bytes]]:
@@ -102,7 +140,14 @@ class BlobStore:
             file.close()
 
     def _store(self, file: BinaryIO, received: Path, blob: Blob, reservation: Reservation) -> IO[bytes]:
-        """Move a received file into its place. Returns the lock that keeps it there."""
+        """Move a received file into its place, for good. Returns the lock that keeps it there."""
+        shard = self._place(file, received, blob, reservation)
+        for directory in (self.path(blob.sha256).parent, self._directory):
+            _sync_directory(directory)
+        return shard
+
+    def _place(self, file: BinaryIO, received: Path, blob: Blob, reservation: Reservation) -> IO[bytes]:
+        """Move a received file into its place, which lasts once the directories are on disk. Returns the lock."""
         os.fsync(file.fileno())
         place = self.path(blob.sha256)
         shard = self._lock_of(place.parent.name)
@@ -111,8 +156,6 @@ class BlobStore:
         if not place.exists():
             reservation.commit()
         received.rename(place)
-        for directory in (place.parent, self._directory):
-            _sync_directory(directory)
         return shard
 
     def _lock_of(self, shard: str) -> IO[bytes]:

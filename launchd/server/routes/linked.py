@@ -1,6 +1,6 @@
 """Requests with a signed link: finding the file, receiving its body. They need no API key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
-from launchd.server.files.signed_urls import WRITING
+from launchd.server.files.signed_urls import WRITING, SignedLink
 from launchd.server.http.request_body import content_length, iter_body
 from launchd.server.models import LinkHolder, Role
 from launchd.server.store.database import Lane
@@ -35,16 +35,29 @@ class Linked(Generic[T]):
 
 
 async def linked_file(app: AppState, action: str, request: Request, find: Find[T]) -> Linked[T]:
-    """The file on which the request's link permits this action.
+    """The file on which the request's link permits this action; raises as `linked_files` does."""
+    return (await linked_files(app, action, [request.path_params["token"]], find))[0]
+
+
+async def linked_files(app: AppState, action: str, tokens: Sequence[str], find: Find[T]) -> list[Linked[T]]:
+    """The files on which links permit this action, by the last parts of the links.
 
     Raises:
         NotAllowed: not a link of this server for this action, or too old.
         NotFound: the file was deleted, or the user who got the link may not do this any more.
     """
-    link = app.url_signer.read(action, request.path_params["token"])
+    links = [app.url_signer.read(action, token) for token in tokens]
     role = Role.MEMBER if action in WRITING else Role.VIEWER
+
+    def load(connection: Connection) -> list[Linked[T]]:
+        return [_linked(connection, link, role, find) for link in links]
+
+    return await app.database.read(load, Lane.FIRST)
+
+
+def _linked(connection: Connection, link: SignedLink, role: Role, find: Find[T]) -> Linked[T]:
     holder = LinkHolder(user_id=link.user_id, key_id=link.key_id, item=link.item, role=role)
-    found = await app.database.read(lambda connection: find(connection, holder, link.file_id), Lane.FIRST)
+    found = find(connection, holder, link.file_id)
     if found is None:
         raise NotFound("This file does not exist any more, or who got this link may not use it any more.")
     return Linked(found, link.file_id, holder, find)
