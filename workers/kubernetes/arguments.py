@@ -4,7 +4,8 @@ The keys are those of W&B's queues; macros in texts are filled. Pure, but for va
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -21,6 +22,22 @@ KUBERNETES = "kubernetes"
 
 #: Keys that say something to the agent, and nothing to the cluster.
 AGENT_KEYS = ("namespace", "context", "configFile", "builder", "wait_for_ready", "wait_timeout", SECTION)
+
+#: The fields of a Job; what else stands beside them, the API ignores without a word.
+_JOB_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
+#: Fields of a pod's spec that are often written into that of the Job, where the API ignores them as well.
+_POD_FIELDS = (
+    "affinity",
+    "containers",
+    "imagePullSecrets",
+    "initContainers",
+    "nodeSelector",
+    "priorityClassName",
+    "restartPolicy",
+    "serviceAccountName",
+    "tolerations",
+    "volumes",
+)
 
 #: Without an ``apiVersion``, or with one of these, the manifest is a Job's.
 JOB_VERSIONS = ("batch/v1", "batch/v1beta1")
@@ -41,6 +58,17 @@ class Arguments(msgspec.Struct, frozen=True):
     def is_job(self) -> bool:
         """Whether the manifest is that of a Job of Kubernetes' own."""
         return self.manifest.get("apiVersion", JOB_VERSIONS[0]) in JOB_VERSIONS
+
+    def ignored(self) -> Iterator[str]:
+        """Yield what a Job's manifest has without an effect, with what its writer may have meant."""
+        if not self.is_job:
+            return
+        for key in self.manifest.keys() - set(_JOB_FIELDS):
+            near = get_close_matches(key, (*AGENT_KEYS, *_JOB_FIELDS), n=1)
+            yield f"{key} (did you mean {near[0]}?)" if near else key
+        spec = self.manifest.get("spec")
+        misplaced = _POD_FIELDS if type(spec) is dict else ()
+        yield from (f"spec.{key} (it stands below spec.template.spec)" for key in misplaced if key in spec)
 
     def access(self, settings: KubernetesConfig) -> Access:
         """Return the cluster that is meant."""

@@ -151,11 +151,13 @@ class KubernetesRunner(Runner):
     def fetch_image(self, image: str, context: JobContext) -> None:
         """Check that the image is granted."""
         self._pause = context.wait
+        self._warn_of_ignored(context)
         self._require_image(image)
 
     def fetch_built(self, build: Build, context: JobContext) -> None:
         """Check that the nodes of a cluster can have what was built."""
         self._pause = context.wait
+        self._warn_of_ignored(context)
         if build.code is not None:
             self._require_room(Path(build.code))
             self._require_image(build.image or "")
@@ -165,6 +167,11 @@ class KubernetesRunner(Runner):
                 f"The image {build.image} was built on this host, and is in no registry that a cluster can reach.",
                 hint="Have the administrator set builder.destination.",
             )
+
+    def _warn_of_ignored(self, context: JobContext) -> None:
+        ignored = ", ".join(sorted(self._arguments("").ignored()))
+        if ignored:
+            context.warn(f"These keys of resource_args.kubernetes have no effect: {ignored}.", "agent")
 
     def _require_room(self, code: Path) -> None:
         size, most = code.stat().st_size, MOST_PARTS * PART_BYTES

@@ -193,5 +193,19 @@ def test_a_custom_resource_whose_pod_was_taken_away_is_preempted() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("manifest", "ignored"),
+    [
+        ({"namespace": "a", "metadata": {}, "spec": {"template": {}}, "wait_timeout": 5}, []),
+        ({"namespce": "a"}, ["namespce (did you mean namespace?)"]),
+        ({"resources": {}}, ["resources"]),
+        ({"spec": {"nodeSelector": {}}}, ["spec.nodeSelector (it stands below spec.template.spec)"]),
+        ({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "own": 1}, []),
+    ],
+)
+def test_what_has_no_effect_is_named(manifest: dict[str, Any], ignored: list[str]) -> None:
+    assert list(arguments(**manifest).ignored()) == ignored
+
+
 def test_what_is_for_the_agent_is_not_in_the_manifest() -> None:
     assert "launchd" not in made({"launchd": {"max_runtime_seconds": 60}})
