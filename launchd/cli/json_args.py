@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from ipc.targets import find_target
+
 
 def json_mapping(given: str, flag: str) -> dict[str, Any]:
     """Return the JSON object in ``given``, which is its text, or the path of a file with it.
@@ -20,6 +22,20 @@ def json_mapping(given: str, flag: str) -> dict[str, Any]:
         raise click.BadParameter(f"it is not JSON: {error}.", param_hint=flag) from error
     if not isinstance(value, dict):
         raise click.BadParameter("it must be a JSON object.", param_hint=flag)
+    return value
+
+
+def resource_arguments(given: str, flag: str, resource: str) -> dict[str, Any]:
+    """Return the arguments of ``resource`` in ``given``: alone, or as a run spec has them, below the resource's name.
+
+    Raises as :func:`json_mapping`.
+    """
+    value = json_mapping(given, flag)
+    target = find_target(resource)
+    words = (resource,) if target is None else target.words
+    for outer in (("resource_args",), words):
+        inner = next((value[word] for word in outer if value.keys() == {word}), None)
+        value = inner if isinstance(inner, dict) else value
     return value
 
 

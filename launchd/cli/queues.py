@@ -13,7 +13,7 @@ from launchd.api.sources import PRIORITIES
 from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.item_view import COLOURS, as_json, author_of, name_of
-from launchd.cli.json_args import json_mapping
+from launchd.cli.json_args import resource_arguments
 from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, require_item, resolve_entity
 from launchd.cli.tables import table, terminal_width
@@ -44,7 +44,7 @@ def create(
     name: str, resource: str, config: str, priorities: bool, entity: str | None, url: str | None, state_dir: Path | None
 ) -> None:
     """Create a queue."""
-    arguments = json_mapping(config, "--config")
+    arguments = resource_arguments(config, "--config", resource)
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         if server.queue(owner, name) is not None:
@@ -74,17 +74,17 @@ def update(
     state_dir: Path | None,
 ) -> None:
     """Change the settings of a queue; what is not named stays as it is. Items that wait already keep what they have."""
-    arguments = None if config is None else json_mapping(config, "--config")
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         before = server.queue_settings(owner, name)
         if before is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
+        after = resource or before.resource or DEFAULT_RESOURCE
         warnings = server.upsert_queue(
             owner,
             name,
-            resource=resource or before.resource or DEFAULT_RESOURCE,
-            config=_arguments_of(before) if arguments is None else arguments,
+            resource=after,
+            config=_arguments_of(before) if config is None else resource_arguments(config, "--config", after),
             prioritization=_mode(before, priorities),
             template_variables=before.template_variables,
             external_links=before.external_links,

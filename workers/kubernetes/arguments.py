@@ -67,8 +67,8 @@ class Arguments(msgspec.Struct, frozen=True):
             near = get_close_matches(key, (*AGENT_KEYS, *_JOB_FIELDS), n=1)
             yield f"{key} (did you mean {near[0]}?)" if near else key
         spec = self.manifest.get("spec")
-        misplaced = _POD_FIELDS if type(spec) is dict else ()
-        yield from (f"spec.{key} (it stands below spec.template.spec)" for key in misplaced if key in spec)
+        if type(spec) is dict:
+            yield from (f"spec.{key} (it stands below spec.template.spec)" for key in _POD_FIELDS if key in spec)
 
     def access(self, settings: KubernetesConfig) -> Access:
         """Return the cluster that is meant."""
