@@ -22,7 +22,8 @@ from workers.retry_after import read_retry_after
 Object = dict[str, Any]
 Query = str | int | bool
 
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, GONE, INVALID, TOO_MANY = 401, 403, 404, 409, 410, 422, 429
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
+GONE, INVALID, TOO_MANY = 410, 422, 429
 
 #: How often a request that the API refuses for want of room is sent again, and after how many seconds at most.
 BUSY_RETRIES = 3
@@ -253,6 +254,8 @@ def _plain(error: Exception) -> str:
     """Return what went wrong, without the numbers and places that systems and libraries have for it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({error.verify_message})"
+    if isinstance(error, TimeoutError):
+        return "it took too long"
     if isinstance(error, ssl.SSLError) and error.reason:
         return f"TLS failed ({error.reason.lower().replace('_', ' ')})"
     said = error.strerror if isinstance(error, OSError) else None

@@ -13,7 +13,9 @@ from typing import Any
 
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.run_spec import RunSpec
+from ipc.work_order import WorkOrder
 from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
+from workers.kubernetes.arguments import KUBERNETES
 from workers.kubernetes.discovery import find_kind
 from workers.kubernetes.manifest import KEY_VARIABLE, SECRET_KEY, Content, Object, pod_specs, secure, templates
 from workers.kubernetes.names import CREATED_BY_LABEL, MAX_NAME, RUN_LABEL, dns_name, label_value
@@ -23,6 +25,27 @@ SERVICE_LABEL = "launchd/service-of"
 _AUXILIARY_LABEL = "wandb.ai/auxiliary-resource"
 _CONFIG_VARIABLE = "WANDB_CONFIG"
 _PAUSE_SECONDS = 1.0
+#: How long the objects beside a job are waited for (W&B's).
+USUAL_PATIENCE_SECONDS = 300.0
+#: Of the limit of the phase, after which the worker itself would be taken to hang.
+_SUBMIT_SHARE = 0.8
+
+
+def read_patience(order: WorkOrder) -> float:
+    """Return how long, in seconds, the objects beside a job are waited for, 0 for not at all (W&B's keys).
+
+    It is less than what a worker has for submitting a job.
+
+    Raises:
+        InvalidSpec: ``wait_for_ready`` is neither true nor false, or ``wait_timeout`` is no number of seconds.
+    """
+    given = order.spec.resource_args.get(KUBERNETES) or {}
+    waits, seconds = given.get("wait_for_ready", True), given.get("wait_timeout", USUAL_PATIENCE_SECONDS)
+    if type(waits) is not bool or type(seconds) not in (int, float) or seconds <= 0:
+        raise InvalidSpec(
+            "wait_for_ready in resource_args.kubernetes must be true or false, and wait_timeout a number of seconds."
+        )
+    return min(float(seconds), _SUBMIT_SHARE * order.supervision.submit_timeout_seconds) if waits else 0.0
 
 
 def service_objects(manifests: Iterable[Object], spec: RunSpec, content: Content) -> list[Object]:

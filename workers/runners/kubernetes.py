@@ -37,16 +37,28 @@ from workers.kubernetes.archives import MOST_PARTS, PART_BYTES, part_names, part
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
 from workers.kubernetes.code_claim import find_code_claim
 from workers.kubernetes.discovery import JOBS, Kind, find_kind
+from workers.kubernetes.handles import (
+    access_of,
+    handle_of,
+    is_job,
+    kind_of,
+    owner_of,
+    path_of,
+    pods_path,
+    secrets_path,
+)
 from workers.kubernetes.job_secrets import complete, key_secret, names_in, pull_secret
 from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_object
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
+from workers.kubernetes.refusals import refused
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.services import (
     create_services,
     own_services,
+    read_patience,
     remove_services,
     service_objects,
     wait_until_ready,
@@ -73,10 +85,6 @@ START_SECONDS = 2.0
 #: What the archive with a job's files is called, where no image has them.
 CODE_FILE = "code.tgz"
 _SECRET_FIELDS = ("data", "stringData")
-#: How long the objects beside a job are waited for (W&B's).
-USUAL_PATIENCE_SECONDS = 300.0
-#: Of the limit of the phase, after which the worker itself would be taken to hang.
-_SUBMIT_SHARE = 0.8
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -215,13 +223,13 @@ class KubernetesRunner(Runner):
             created = self._create(api, kind, body, content, secrets)
         except ApiRefusal as refusal:
             self._remove_code(launch.name)
-            raise SubmitError(f"Kubernetes refused the job: {refusal.message}.") from refusal
+            raise refused(refusal) from refusal
         except (JobCancelled, SubmitError, InvalidSpec):
             self._remove_code(launch.name)
             raise
-        handle = _handle(launch.name, access, kind, created)
+        handle = handle_of(launch.name, access, kind, created)
         self._own_secrets(api, kind, created)
-        own_services(api, services, _owner(handle))
+        own_services(api, services, owner_of(handle))
         return handle
 
     def _bring_services(self, api: KubernetesApi, services: list[Object], workload: str, secrets: list[Object]) -> None:
@@ -298,11 +306,11 @@ class KubernetesRunner(Runner):
         """See to it that a Secret is there, and says this."""
         namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
         try:
-            api.create(_secrets(namespace), secret)
+            api.create(secrets_path(namespace), secret)
         except ApiRefusal as refusal:
             if refusal.status != CONFLICT:
                 raise
-            api.patch(_secrets(namespace, name), {key: secret[key] for key in _SECRET_FIELDS if key in secret})
+            api.patch(secrets_path(namespace, name), {key: secret[key] for key in _SECRET_FIELDS if key in secret})
 
     @staticmethod
     def _own_secrets(api: KubernetesApi, kind: Kind, created: Object) -> None:
@@ -311,12 +319,12 @@ class KubernetesRunner(Runner):
         owner = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata["name"], "uid": metadata["uid"]}
         for name in names_in(created, metadata["labels"][NAME_LABEL]):
             with suppress(ApiRefusal, RunnerUnavailable):
-                api.patch(_secrets(metadata["namespace"], name), {"metadata": {"ownerReferences": [owner]}})
+                api.patch(secrets_path(metadata["namespace"], name), {"metadata": {"ownerReferences": [owner]}})
 
     @staticmethod
     def _remove_secret(api: KubernetesApi, namespace: str, name: str) -> None:
         with suppress(ApiRefusal):
-            api.delete(_secrets(namespace, name))
+            api.delete(secrets_path(namespace, name))
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job's object; without one, what was made for it is removed."""
@@ -335,7 +343,7 @@ class KubernetesRunner(Runner):
             self._remove_what_was_made(api, namespace, name)
             return None
         self._own_secrets(api, kind, items[0])
-        return _handle(name, access, kind, items[0])
+        return handle_of(name, access, kind, items[0])
 
     def _remove_services(self, api: KubernetesApi, namespace: str, name: str) -> None:
         plain = Content(name, "", namespace, {}, environment={})
@@ -346,9 +354,9 @@ class KubernetesRunner(Runner):
         self._remove_services(api, namespace, name)
         self._remove_code(name)
         for secret in (name, f"{name}-pull"):
-            self._asked(lambda one=secret: api.delete(_secrets(namespace, one)))  # type: ignore[misc]
+            self._asked(lambda one=secret: api.delete(secrets_path(namespace, one)))  # type: ignore[misc]
         for part in part_names(f"{name}-code"):
-            if not self._asked(lambda one=part: api.delete(_secrets(namespace, one))):  # type: ignore[misc]
+            if not self._asked(lambda one=part: api.delete(secrets_path(namespace, one))):  # type: ignore[misc]
                 return
 
     # -- how it stands
@@ -361,12 +369,12 @@ class KubernetesRunner(Runner):
             # A worker that takes over an ended job has its output to bring.
             self._output.see(self._pods(api, handle), is_over=True)
             return _status(ended)
-        found = self._asked(lambda: api.find(_path(handle)))
+        found = self._asked(lambda: api.find(path_of(handle)))
         if found is None or found["metadata"]["uid"] != handle.data["uid"]:
             self._output.see([], is_over=True)
             return self._end(handle, self._gone())
         pods = self._pods(api, handle)
-        seen = (judge_job if _is_job(handle) else judge_custom)(found, pods)
+        seen = (judge_job if is_job(handle) else judge_custom)(found, pods)
         is_over = seen.state in TERMINAL_STATES
         self._output.see(pods, is_over=is_over)
         if self._stop_record() is not None:
@@ -393,10 +401,10 @@ class KubernetesRunner(Runner):
     def watch_scope(self, handle: Handle) -> str | None:
         """Return the namespace and the kind of the job's object, with what an agent marks its own with."""
         agent = labels_of(self._order)[AGENT_LABEL]
-        return scope_text(Scope(_access(handle), str(handle.data["namespace"]), _kind_of(handle), agent))
+        return scope_text(Scope(access_of(handle), str(handle.data["namespace"]), kind_of(handle), agent))
 
     def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
-        path, query = _pods_path(handle), selector(handle.name)
+        path, query = pods_path(handle), selector(handle.name)
         return list((self._asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
 
     def _going_on(self, seen: Seen, pods: list[Object]) -> Status:
@@ -424,9 +432,9 @@ class KubernetesRunner(Runner):
             return
         namespace = str(handle.data["namespace"])
         secret = complete(key_secret(handle.name, self._key), namespace, labels_of(self._order))
-        secret["metadata"]["ownerReferences"] = [_owner(handle)]
+        secret["metadata"]["ownerReferences"] = [owner_of(handle)]
         with suppress(ApiRefusal, RunnerUnavailable):
-            api.create(_secrets(namespace), secret)
+            api.create(secrets_path(namespace), secret)
 
     # -- the end
 
@@ -435,15 +443,15 @@ class KubernetesRunner(Runner):
         if records.read_end(self._directory) is not None:
             return
         api = self._api_of(handle)
-        found = self._asked(lambda: api.find(_path(handle)))
-        if found is None or (_is_job(handle) and judge_job(found, ()).state in TERMINAL_STATES):
+        found = self._asked(lambda: api.find(path_of(handle)))
+        if found is None or (is_job(handle) and judge_job(found, ()).state in TERMINAL_STATES):
             return
         self._note_stop(StopRecord(grace_seconds))
         same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": FOREGROUND}
-        self._asked(lambda: api.delete(_path(handle), same))
+        self._asked(lambda: api.delete(path_of(handle), same))
         self._asked(
             lambda: api.delete(
-                _pods_path(handle),
+                pods_path(handle),
                 {"gracePeriodSeconds": max(0, round(grace_seconds))},
                 labelSelector=selector(handle.name),
             )
@@ -460,7 +468,7 @@ class KubernetesRunner(Runner):
 
     def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
         """Copy the logs of all pods, as far as :meth:`inspect` has seen them."""
-        self._output.follow(self._api_of(handle), _pods_path(handle), writer)
+        self._output.follow(self._api_of(handle), pods_path(handle), writer)
 
     def delete(self, handle: Handle) -> None:
         """Remove the object with its pods and the Secret, once it is on disk how the job ended.
@@ -472,13 +480,13 @@ class KubernetesRunner(Runner):
             self.inspect(handle)
         namespace = str(handle.data["namespace"])
         self._remove_code(handle.name)
-        self._asked(lambda: api.delete(_secrets(namespace, handle.name)))
+        self._asked(lambda: api.delete(secrets_path(namespace, handle.name)))
         self._remove_services(api, namespace, handle.name)
         spec = self._order.spec.resource_args.get(KUBERNETES) or {}
-        if _is_job(handle) and TTL_KEY in (spec.get("spec") or {}):
+        if is_job(handle) and TTL_KEY in (spec.get("spec") or {}):
             return
         same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": BACKGROUND}
-        self._asked(lambda: api.delete(_path(handle), same))
+        self._asked(lambda: api.delete(path_of(handle), same))
 
     # -- questions
 
@@ -488,7 +496,7 @@ class KubernetesRunner(Runner):
         return self._apis[access]
 
     def _api_of(self, handle: Handle) -> KubernetesApi:
-        return self._api(_access(handle))
+        return self._api(access_of(handle))
 
     def _asked(self, question: Callable[[], T]) -> T | None:
         """Return the cluster's answer, ``None`` where what is asked about is gone or another's.
@@ -504,78 +512,9 @@ class KubernetesRunner(Runner):
             raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
 
 
-def read_patience(order: WorkOrder) -> float:
-    """Return how long, in seconds, the objects beside a job are waited for, 0 for not at all (W&B's keys).
-
-    It is less than what a worker has for submitting a job.
-
-    Raises:
-        InvalidSpec: ``wait_for_ready`` is neither true nor false, or ``wait_timeout`` is no number of seconds.
-    """
-    given = order.spec.resource_args.get(KUBERNETES) or {}
-    waits, seconds = given.get("wait_for_ready", True), given.get("wait_timeout", USUAL_PATIENCE_SECONDS)
-    if type(waits) is not bool or type(seconds) not in (int, float) or seconds <= 0:
-        raise InvalidSpec(
-            "wait_for_ready in resource_args.kubernetes must be true or false, and wait_timeout a number of seconds."
-        )
-    return min(float(seconds), _SUBMIT_SHARE * order.supervision.submit_timeout_seconds) if waits else 0.0
-
-
 def _refuse(sentences: list[str]) -> None:
     if sentences:
         raise PolicyRefused(" ".join(sentences))
-
-
-def _handle(name: str, access: Access, kind: Kind, created: Object) -> Handle:
-    metadata = created["metadata"]
-    data: dict[str, str | int] = {
-        "namespace": metadata["namespace"],
-        "object": metadata["name"],
-        "uid": metadata["uid"],
-        "api_version": kind.api_version,
-        "kind": kind.kind,
-        "plural": kind.plural,
-    }
-    if access.config_file is not None:
-        data["config_file"] = access.config_file
-    if access.context is not None:
-        data["context"] = access.context
-    return Handle(KUBERNETES, name, data=data)
-
-
-def _owner(handle: Handle) -> Object:
-    return {
-        "apiVersion": handle.data["api_version"],
-        "kind": handle.data["kind"],
-        "name": handle.data["object"],
-        "uid": handle.data["uid"],
-    }
-
-
-def _access(handle: Handle) -> Access:
-    config_file, context = handle.data.get("config_file"), handle.data.get("context")
-    return Access(None if config_file is None else str(config_file), None if context is None else str(context))
-
-
-def _kind_of(handle: Handle) -> Kind:
-    return Kind(str(handle.data["api_version"]), str(handle.data["kind"]), str(handle.data["plural"]))
-
-
-def _path(handle: Handle) -> str:
-    return _kind_of(handle).path(str(handle.data["namespace"]), str(handle.data["object"]))
-
-
-def _is_job(handle: Handle) -> bool:
-    return _kind_of(handle) == JOBS
-
-
-def _pods_path(handle: Handle) -> str:
-    return f"/api/v1/namespaces/{handle.data['namespace']}/pods"
-
-
-def _secrets(namespace: str, name: str | None = None) -> str:
-    path = f"/api/v1/namespaces/{namespace}/secrets"
-    return path if name is None else f"{path}/{name}"
 
 
 def _status(record: EndRecord) -> Status:

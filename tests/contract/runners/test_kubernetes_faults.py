@@ -197,8 +197,9 @@ def test_a_namespace_that_is_deleted_takes_its_jobs_along(make_job: JobMaker, cl
 
     assert wait_for_end(runner, handle).state is JobState.FAILED
     (Path(make_job().directory) / "kubernetes.json").unlink()
-    with pytest.raises(SubmitError, match="because it is being terminated"):
+    with pytest.raises(SubmitError, match="because it is being terminated") as error:
         make_job().submit()
+    assert "administrator grants the agent this right" in (error.value.hint or "")
 
 
 def test_a_kind_that_the_cluster_does_not_have_is_refused(make_job: JobMaker) -> None:

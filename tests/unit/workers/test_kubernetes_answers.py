@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import ssl
 import sys
 import time
@@ -276,6 +277,16 @@ def test_of_several_kubeconfigs_those_count_that_are_there(
 
     with closing(KubernetesApi(Access())) as api:
         assert api.get(JOB)["token"] == "Bearer ada"
+
+
+def test_an_api_that_is_silent_took_too_long(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        access = write(tmp_path / "kubeconfig", f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+        with closing(KubernetesApi(access, 0.2)) as api, pytest.raises(RunnerUnavailable) as error:
+            api.get(JOB)
+
+    assert error.value.message == "The Kubernetes API does not answer: it took too long."
 
 
 def test_two_contexts_of_one_cluster_are_two_users(server: Answers, tmp_path: Path) -> None:

@@ -1,0 +1,24 @@
+"""What a cluster's refusal of a job means to people."""
+
+from ipc.errors import SubmitError
+from workers.kubernetes.api import BAD_REQUEST, FORBIDDEN, INVALID, NOT_FOUND, ApiRefusal
+
+_CORRECT = "Correct the queue's configuration, or the job's resource_args.kubernetes."
+#: What helps, by the status of the refusal.
+_HINTS = {
+    FORBIDDEN: (
+        "The cluster's administrator grants the agent this right in the namespace (docs/kubernetes.md has all), or"
+        " raises the quota that is used up."
+    ),
+    NOT_FOUND: (
+        "Create the namespace, or name another one: namespace in the queue's configuration, or"
+        " launchd.kubernetes.namespace."
+    ),
+    INVALID: _CORRECT,
+    BAD_REQUEST: _CORRECT,
+}
+
+
+def refused(refusal: ApiRefusal) -> SubmitError:
+    """Return the error for a job that the cluster does not take."""
+    return SubmitError(f"Kubernetes refused the job: {refusal.message}.", hint=_HINTS.get(refusal.status))
