@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import adoption, containers, gpu_claims, heavy_reads, latency, resources, throughput
+from benchmarks import adoption, containers, gpu_claims, heavy_reads, image_reuse, latency, resources, throughput
 from benchmarks.table import Figure, print_table
 
 BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
     "cpu": resources.measure_cpu,
     "memory": resources.measure_memory,
     "containers": containers.measure,
+    "image_reuse": image_reuse.measure,
     "reads": heavy_reads.measure,
 }
 
