@@ -19,7 +19,7 @@ import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.fork_guard import ForkGuard
-from ipc.targets import BUILDERS, VENV, Target, find_target, is_ours
+from ipc.targets import BUILDERS, REGISTRIES, VENV, Target, find_target, is_ours
 from workers import runners
 from workers.processes import children, kill, wake_without_parent
 from workers.rehearsal import rehearse_plainly
@@ -34,7 +34,7 @@ def _preload() -> None:
     paths = [target.runner for target in targets]
     builders = [BUILDERS[name].path for name in dict.fromkeys((VENV, *_usual_builders(targets)))]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
-    for path in filter(None, (*sources, *builders, *paths)):
+    for path in filter(None, (*sources, *builders, *_usual_registries(targets), *paths)):
         _import(path.partition(":")[0])
     rehearse_plainly()
     runners.preload(preloaded_resources())
@@ -45,6 +45,12 @@ def _preload() -> None:
 def _usual_builders(targets: Iterable[Target]) -> Iterator[str]:
     """Yield the first builder of each target: the others wait for a job that needs them."""
     yield from (target.builders[0] for target in targets if target.builders)
+
+
+def _usual_registries(targets: Iterable[Target]) -> Iterator[str]:
+    """Yield the registries that need no SDK, where images are built."""
+    if any(builder != VENV for builder in _usual_builders(targets)):
+        yield from (registry.path for registry in REGISTRIES.values() if registry.extra is None)
 
 
 def _import(module: str) -> None:
