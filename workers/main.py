@@ -5,7 +5,6 @@ supervisor leaves its job running for the next supervisor to adopt.
 """
 
 import errno
-import faulthandler
 import logging
 import os
 import signal
@@ -19,8 +18,6 @@ from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.errors import JobError
 from ipc.exits import WorkerExit
 from ipc.failpoints import hit
-from ipc.job_files import WORKER_LOG_FILE
-from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.work_order import read_order
 from workers import processes, rescue
@@ -29,6 +26,7 @@ from workers.control_thread import ControlThread, EventSender
 from workers.job_lock import acquire_job_lock
 from workers.job_runner import JobRunner
 from workers.runners import Runner, create_runner, discard_warm, runner_class, warm_up
+from workers.worker_log import open_log
 
 #: A worker without a job for so long is a spare one.
 SPARE_AFTER_SECONDS = 0.03
@@ -92,7 +90,7 @@ def _first_command(end: WorkerEnd) -> Command:
 def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int:
     directory = Path(assignment.directory)
     order = read_order(directory)
-    _open_log(directory)
+    open_log(directory)
     setproctitle(f"launchd: worker {order.queue}/{order.item_id}")
     context = JobContext(order, assignment.api_key, sender.send)
     try:
@@ -116,7 +114,7 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int
 def _rescue(assignment: Adopt, end: WorkerEnd, sender: EventSender) -> int:
     """Watch a job whose workers died again and again, with as little as that takes."""
     directory = Path(assignment.directory)
-    _open_log(directory)
+    open_log(directory)
     discard_warm(preloaded_resources())
     order = rescue.work_order(assignment)
     setproctitle(f"launchd: worker {order.name} (rescue)")
@@ -137,17 +135,3 @@ def _job_runner(end: WorkerEnd, sender: EventSender, context: JobContext, runner
         # Python's word for a thread that the kernel refused.
         raise OSError(errno.EAGAIN, "no thread can be started") from error
     return JobRunner(context, runner, control)
-
-
-def _open_log(directory: Path) -> None:
-    """Send log records, and the stacks of all threads on a fatal signal, to the job's own log."""
-    try:
-        stream = (directory / WORKER_LOG_FILE).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
-    except OSError:
-        # On a full disk, say. A job that runs is watched, and stopped, without a log as well.
-        log.exception("The worker's log cannot be opened; it goes to the agent's.")
-        return
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    faulthandler.enable(stream)

@@ -22,8 +22,10 @@ from ipc.states import JobState
 from ipc.work_order import WorkOrder, read_order, write_order
 from workers.context import JobContext
 from workers.control_thread import ControlThread, EventSender
+from workers.job_lock import acquire_job_lock
 from workers.job_runner import JobRunner
 from workers.runners import LaunchRequest, Runner, Status
+from workers.worker_log import close_log, open_log
 
 #: CPython 3.11 writes to a function at its first eight runs, and for the last time a few runs later.
 TIMES = 12
@@ -87,6 +89,7 @@ def _run(spec: RunSpec, make_runner: MakeRunner) -> None:
     with TemporaryDirectory(prefix="launchd-rehearsal-") as directory:
         path = Path(directory, "jobs", NAME)
         write_order(WorkOrder(NAME, "item", "queue", "entity", 1, "http://127.0.0.1", spec, str(path)))
+        open_log(path)
         supervisor, end = open_channel()
         try:
             sender = EventSender(end)
@@ -94,9 +97,10 @@ def _run(spec: RunSpec, make_runner: MakeRunner) -> None:
             control = ControlThread(end, sender, context)
             supervisor.send(SubmitApproved(NAME))
             control.dispatch()
-            with make_runner(context.order, context) as runner:
+            with acquire_job_lock(path, 1), make_runner(context.order, context) as runner:
                 JobRunner(context, runner, control).start()
             while supervisor.receive() is not None:
                 pass
         finally:
             supervisor.close()
+            close_log()

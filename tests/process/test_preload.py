@@ -22,7 +22,7 @@ print(threading.active_count(), after - before, os.listdir(os.environ["TMPDIR"])
 """
 
 
-@pytest.mark.parametrize("resources", ["", "local-process", "kubernetes"])
+@pytest.mark.parametrize("resources", ["", "local-process", "local-container", "kubernetes"])
 def test_what_is_done_for_all_workers_leaves_nothing_and_fails_nowhere(tmp_path: Path, resources: str) -> None:
     environ = os.environ | {"LAUNCHD_PRELOAD": resources, "TMPDIR": str(tmp_path), "LAUNCHD_FAILPOINTS": ""}
     done = subprocess.run(

@@ -48,6 +48,14 @@ class EndWatch:
         self._timer.daemon = True
         self._timer.start()
 
+    def close(self) -> None:
+        """Close the descriptor of a container that has ended."""
+        if self._waiter is not None:
+            self._waiter.join()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     def _open(self) -> int:
         if self._descriptor is None:
             self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)

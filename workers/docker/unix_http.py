@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+
 #: How many bytes of a stream are read at most at a time.
 _PIECE = 1 << 16
 _OK = 400
@@ -69,7 +71,7 @@ class UnixHttp:
         """
         with self._answer(method, target, params, body, seconds) as answer:
             data = answer.read()
-        return json.loads(data) if data.strip() else None
+        return msgspec.json.decode(data) if data.strip() else None
 
     @contextmanager
     def stream(self, target: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:

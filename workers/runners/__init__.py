@@ -3,6 +3,7 @@
 Owns the interface and the choice among runners; nothing but the chosen one is imported, and no runner imports another.
 """
 
+import functools
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -201,6 +202,7 @@ def read_args(spec: RunSpec, target: str, kind: type[Args]) -> Args:
         raise InvalidSpec(f"Something is wrong in resource_args.{target}: {error}.") from error
 
 
+@functools.cache
 def runner_class(resource: str) -> type[Runner]:
     """Return the class of the runner for ``resource``; raises :class:`InvalidSpec`."""
     target = targets.find_target(resource)

@@ -7,8 +7,8 @@ read from the engine or from the job's directory, so any worker can take a job o
 import logging
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from ipc.boot_clock import BootClock, BootMoment
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
+from ipc.settings import DockerConfig
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
@@ -38,9 +39,11 @@ from workers.docker.images import ImageName, parse_image
 from workers.docker.output import LogCopy
 from workers.docker.pull import bring
 from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
+from workers.docker.rehearsal import SPEC, rehearsed_engine
 from workers.docker.request import ContainerRequest
 from workers.docker.usage import UsageWatch
 from workers.output import OutputWriter
+from workers.rehearsal import rehearse
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
@@ -75,6 +78,26 @@ class LocalContainerRunner(Runner):
         self._devices = DeviceWatch(order.gpus or ())
         self._image: HeldImage | None = None
         self._ends = EndWatch(self._engine.address)
+
+    @classmethod
+    def preload(cls) -> None:
+        """Do for all workers what makes pages of memory a worker's own."""
+        rehearse(SPEC, cls._rehearsed)
+
+    @classmethod
+    @contextmanager
+    def _rehearsed(cls, order: WorkOrder, context: JobContext) -> Iterator[Runner]:  # noqa: ARG003 (the interface's)
+        # The path of a socket is a short one: its name lies above the job's directory.
+        with rehearsed_engine(Path(order.directory).parents[1]) as address:
+            runner = cls(msgspec.structs.replace(order, docker=DockerConfig(host=address)))
+            yield runner
+            runner._close()
+
+    def _close(self) -> None:
+        """Close what the end of a worker closes elsewhere; its container has ended."""
+        self._ends.close()
+        if self._image is not None:
+            self._image.release()
 
     def take_gpus(self, order: WorkOrder) -> None:
         """Note the GPUs that the job was given."""
