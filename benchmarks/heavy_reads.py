@@ -3,14 +3,16 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import requests
 
 from benchmarks.table import Figure, milliseconds, percentile
 from tests.support.accounts import Accounts, make_accounts
+from tests.support.acting import acting
 from tests.support.artifacts import Logging
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
@@ -63,7 +65,7 @@ def measure(directory: Path, _jobs: int) -> list[Figure]:
         claims = _Claims(server)
         run, logged = _huge_run(api), _huge_artifact(api)
         idle = claims.take(_for_seconds(3.0))
-        with _heavy_readers(_team_with_runs(accounts)):
+        with _heavy_readers(*_team_with_runs(accounts)):
             read = claims.take(_for_seconds(READING_SECONDS))
         streamed = claims.during(run)
         committed = claims.during(logged)
@@ -112,32 +114,21 @@ def _team_with_runs(accounts: Accounts) -> tuple[str, list[Api]]:
     return team, [accounts.member(team, "VIEWER")[1] for _ in range(READERS)]
 
 
-@contextmanager
-def _heavy_readers(readers: tuple[str, list[Api]]) -> Iterator[None]:
+def _heavy_readers(team: str, readers: list[Api]) -> AbstractContextManager[None]:
     """Each reader filters all runs by many conditions, again and again, while inside."""
-    stop = threading.Event()
-    threads = [threading.Thread(target=_read, args=[reader, readers[0], stop]) for reader in readers[1]]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def _read(api: Api, team: str, stop: threading.Event) -> None:
     conditions = [{f"config.key{number % 100}": {"$ne": f"other {number}"}} for number in range(400)]
     patterns = [{f"config.key{number}": {"$regex": f"(value|other) {number}.*[0-9]"}} for number in range(20)]
+    values = {"e": team, "f": json.dumps({"$and": conditions + patterns})}
+    return acting([partial(_read, reader, values) for reader in readers])
+
+
+def _read(api: Api, values: dict[str, str]) -> None:
     query = """query($e: String, $f: JSONString) {
         project(name: "p", entityName: $e) { runs(filters: $f, first: 1000) { edges { node { name config } } } } }"""
-    values = {"e": team, "f": json.dumps({"$and": conditions + patterns})}
-    while not stop.is_set():
-        try:
-            api.run(query, values)
-        except (RefusedByServer, requests.RequestException):
-            stop.wait(0.1)
+    try:
+        api.run(query, values)
+    except (RefusedByServer, requests.RequestException):
+        time.sleep(0.1)
 
 
 def _huge_run(api: Api) -> Callable[[], None]:

@@ -13,11 +13,11 @@ import pytest
 from ipc.errors import BuildError
 from ipc.messages import Event
 from ipc.policy_rules import PolicyRules
-from ipc.run_spec import RunSpec
 from ipc.settings import VenvConfig
-from ipc.work_order import JobUser, WorkOrder
+from ipc.work_order import JobUser
 from tests.support.git_origin import Origin
 from tests.support.job_numbers import NUMBERS
+from tests.support.orders import an_order
 from tests.support.packages import (
     PackageIndex,
     package_index,
@@ -67,15 +67,9 @@ class Host:
         for name, data in files.items():
             if isinstance(data, bytes):
                 (work / name).write_bytes(data)
-        order = WorkOrder(
-            name=directory.name,
-            item_id="item1",
-            queue="gpus",
-            entity="team",
-            attempt=1,
-            base_url="http://localhost:1",
-            spec=RunSpec(entity="ada", project="engine", run_id="run1", resource="fake"),
-            directory=str(directory),
+        order = an_order(
+            directory,
+            directory.name,
             venv=VenvConfig(cache_dir=str(self.cache), python=self._python(), **venv),  # type: ignore[arg-type]
             user=self._user(work),
             install_user=INSTALLER if self._has_users else None,

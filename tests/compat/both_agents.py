@@ -19,6 +19,27 @@ BASE_URL = "http://127.0.0.1:9"
 
 Spec = dict[str, Any]
 
+#: What a run spec may have for any target.
+FOR_ANY_TARGET: tuple[Spec, ...] = (
+    {},
+    {"overrides": {"args": ["--lr", "0.1"]}},
+    {"overrides": {"artifacts": {"data": "wandb-artifact://ada/engine/data:v1"}}},
+    {"overrides": {"files": {"config.yaml": {"a": 1}}}},
+    {"name": "a name"},
+    {"name": ""},
+    {"author": "ada"},
+    {"sweep_id": "sw33p"},
+    {"_resume_count": 2},
+    {"project": "UPPER"},
+)
+
+
+def image_spec(resource: str, image: str, arguments: object = None, **more: Any) -> Spec:
+    """Return a run spec of ``image`` for a target, with its ``arguments`` there; ``None``: it has none."""
+    given = {} if arguments is None else {"resource_args": {resource: arguments}}
+    docker = {"docker": {"docker_image": image}}
+    return {"entity": "ada", "project": "Engine", "resource": resource, **docker, **given, **more}
+
 
 def numbered(corpus: Sequence[Spec]) -> list[Spec]:
     """Return the run specs of a corpus, each with a run of its own."""

@@ -17,7 +17,7 @@ import pytest
 from ipc.errors import JobError
 from ipc.policy_rules import ContainerRules, PolicyRules
 from ipc.settings import DockerConfig
-from tests.compat.both_agents import create_here, created_by_wandb, numbered
+from tests.compat.both_agents import FOR_ANY_TARGET, create_here, created_by_wandb, image_spec, numbered
 from tests.support.engine_recorder import EngineRecorder, engine_recorder
 from tests.support.registries import require
 
@@ -29,10 +29,7 @@ IMAGE = "registry.example/team/train:1"
 
 def spec(**more: Any) -> dict[str, Any]:
     """Return a run spec of an image; ``flags`` are those of ``docker run``."""
-    flags = more.pop("flags", None)
-    given = {} if flags is None else {"resource_args": {"local-container": flags}}
-    docker = {"docker": {"docker_image": IMAGE}}
-    return {"entity": "ada", "project": "Engine", "resource": "local-container", **docker, **given, **more}
+    return image_spec("local-container", IMAGE, more.pop("flags", None), **more)
 
 
 def overridden(**overrides: Any) -> dict[str, Any]:
@@ -44,21 +41,12 @@ def asking(**flags: Any) -> dict[str, Any]:
 
 
 CORPUS: list[dict[str, Any]] = [
-    spec(),
+    *(spec(**one) for one in FOR_ANY_TARGET),
     spec(flags={}),
     *(
         overridden(run_config=config)
         for config in ({"lr": 0.1}, {"text": 'it\'s "$HOME" `id` \\'}, {"text": "ü" * 40}, {"text": "x" * 40000})
     ),
-    overridden(args=["--lr", "0.1"]),
-    overridden(artifacts={"data": "wandb-artifact://ada/engine/data:v1"}),
-    overridden(files={"config.yaml": {"a": 1}}),
-    spec(name="a name"),
-    spec(name=""),
-    spec(author="ada"),
-    spec(sweep_id="sw33p"),
-    spec(_resume_count=2),
-    spec(project="UPPER"),
     asking(env="A=1"),
     asking(env=["A=1", "B=two words", "C=$(id)"]),
     asking(e=["WANDB_NAME=mine"]),

@@ -13,7 +13,7 @@ import pytest
 
 from ipc.policy_rules import KubernetesRules, PolicyRules
 from ipc.settings import KubernetesConfig
-from tests.compat.both_agents import create_here, created_by_wandb, numbered
+from tests.compat.both_agents import FOR_ANY_TARGET, create_here, created_by_wandb, image_spec, numbered
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from workers.kubernetes.manifest import KEEP_ENDED_SECONDS, containers_of, pod_specs
 
@@ -34,14 +34,7 @@ Object = dict[str, Any]
 
 def spec(kubernetes: Object | None = None, **more: Any) -> Object:
     """Return a run spec of an image; ``kubernetes`` are the arguments."""
-    return {
-        "entity": "ada",
-        "project": "Engine",
-        "resource": "kubernetes",
-        "docker": {"docker_image": IMAGE},
-        "resource_args": {"kubernetes": {} if kubernetes is None else kubernetes},
-        **more,
-    }
+    return image_spec("kubernetes", IMAGE, kubernetes or {}, **more)
 
 
 def overridden(**overrides: Any) -> Object:
@@ -90,19 +83,11 @@ PYTORCH: Object = {
 }
 
 CORPUS: list[Object] = [
-    spec(),
+    *(spec(**one) for one in FOR_ANY_TARGET),
     *(overridden(run_config=config) for config in ({}, {"lr": 0.1}, {"text": "ü" * 20}, {"text": "x" * 5000})),
     overridden(entry_point=COMMAND),
-    overridden(args=["--lr", "0.1"]),
     overridden(entry_point=COMMAND, args=["--lr", "0.1", "two words", "${run_id}"]),
     overridden(entry_point=["sh", "-c", 'echo "$HOME"']),
-    overridden(artifacts={"data": "wandb-artifact://ada/engine/data:v1"}),
-    overridden(files={"config.yaml": {"a": 1}}),
-    spec(name="a name"),
-    spec(name=""),
-    spec(author="ada"),
-    spec(sweep_id="sw33p"),
-    spec(_resume_count=2),
     spec(project="UPPER_case and space"),
     spec(entity="a" * 60, project="b" * 60),
     spec({"namespace": "training"}),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ipc.policy_rules import PolicyRules, SagemakerRules
-from tests.compat.both_agents import create_here, created_by_wandb, numbered
+from tests.compat.both_agents import FOR_ANY_TARGET, create_here, created_by_wandb, image_spec, numbered
 from tests.support.aws import FakeAws, arguments
 
 CREATE = "SageMaker.CreateTrainingJob"
@@ -31,15 +31,7 @@ GRANTED = SagemakerRules(
 
 def spec(**more: Any) -> dict[str, Any]:
     """Return a run spec of an image; ``sagemaker`` are arguments beside those that every job needs."""
-    given = more.pop("sagemaker", {})
-    return {
-        "entity": "ada",
-        "project": "Engine",
-        "resource": "sagemaker",
-        "docker": {"docker_image": IMAGE},
-        "resource_args": {"sagemaker": arguments(**given)},
-        **more,
-    }
+    return image_spec("sagemaker", IMAGE, arguments(**more.pop("sagemaker", {})), **more)
 
 
 def overridden(**overrides: Any) -> dict[str, Any]:
@@ -69,23 +61,14 @@ RUN_CONFIGS: list[dict[str, Any]] = [
 ]
 
 CORPUS: list[dict[str, Any]] = [
-    spec(),
+    *(spec(**one) for one in FOR_ANY_TARGET),
     *(overridden(run_config=config) for config in RUN_CONFIGS),
     overridden(entry_point=["python", "train.py"]),
-    overridden(args=["--lr", "0.1"]),
     overridden(entry_point=["python", "train.py"], args=["--lr", "0.1", "two words", "${run_id}"]),
     overridden(entry_point=["sh", "-c", 'echo "$HOME"']),
-    overridden(artifacts={"data": "wandb-artifact://ada/engine/data:v1"}),
-    overridden(files={"config.yaml": {"a": 1}}),
     overridden(files={"config.yaml": {"a": "y" * 1500}}),
     overridden(dockerfile="Dockerfile"),
-    spec(name="a name"),
-    spec(name=""),
-    spec(author="ada"),
-    spec(sweep_id="sw33p"),
     spec(_resume_count=0),
-    spec(_resume_count=2),
-    spec(project="UPPER"),
     spec(name="n", author="a", sweep_id="s", _resume_count=1, overrides={"run_config": {"a": 1}, "args": ["x"]}),
     asking(RoleArn="training"),
     asking(RoleArn=None, role_arn="training"),

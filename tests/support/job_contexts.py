@@ -8,7 +8,7 @@ import pytest
 
 from ipc.messages import Event, PhaseChanged
 from ipc.run_spec import RunSpec
-from ipc.work_order import WorkOrder
+from tests.support.orders import an_order
 from workers.context import JobContext
 
 
@@ -34,17 +34,7 @@ def make_context(tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch) 
         (directory / "work").mkdir(parents=True)
         plain = {"entity": "ada", "project": "engine", "run_id": "run1", "resource": "fake"}
         run_spec = RunSpec(**{**plain, **(spec or {})})
-        values: dict[str, Any] = {
-            "name": name,
-            "item_id": "item1",
-            "queue": "gpus",
-            "entity": "team",
-            "attempt": 1,
-            "base_url": "http://localhost:1",
-            "spec": run_spec,
-            "directory": str(directory),
-        }
-        return JobContext(WorkOrder(**{**values, **order}), "key1", heard.append)
+        return JobContext(an_order(directory, name, spec=run_spec, **order), "key1", heard.append)
 
     return make
 

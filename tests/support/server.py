@@ -86,16 +86,28 @@ class Api:
 
     # What tests do all the time, in one line each.
 
-    def create_queue(self, name: str, *, entity: str = "me", mode: str = "V0", config: object = None) -> str:
+    def create_queue(
+        self,
+        name: str,
+        *,
+        entity: str = "me",
+        mode: str = "V0",
+        config: object = None,
+        variables: object = None,
+        resource: str = "local-process",
+    ) -> str:
+        """Make a queue, or change it, with a run queue's ``config`` and template ``variables``; returns its id."""
+        templates = {} if variables is None else {"templateVariables": json.dumps(variables)}
         made = self.mutate(
             "upsertRunQueue",
             "success",
             entityName=entity,
             projectName="model-registry",
             queueName=name,
-            resourceType="local-process",
+            resourceType=resource,
             resourceConfig=json.dumps(config or {}),
             prioritizationMode=mode,
+            **templates,
         )
         assert made == {"success": True}
         query = """query($e: String!, $q: String!) {

@@ -4,13 +4,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import requests
 
 from tests.support.accounts import Accounts
+from tests.support.acting import acting
 from tests.support.artifacts import Logging, content, delete, md5_of
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
@@ -45,26 +45,6 @@ def project(server: RunningServer) -> str:
     return project
 
 
-@contextmanager
-def acting(act: Callable[[], object], count: int = 1) -> Iterator[None]:
-    """Several threads that act again and again while inside."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.is_set():
-            act()
-
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
 def test_nobody_waits_for_the_heavy_reads_of_others(
     accounts: Accounts, server: RunningServer, api: Api, project: str
 ) -> None:
@@ -80,7 +60,7 @@ def test_nobody_waits_for_the_heavy_reads_of_others(
             reader.post({"query": RUNS_OF_PROJECT, "variables": values}, PATIENCE).raise_for_status()
             reading.append(time.monotonic() - began_at)
 
-    with acting(read, READERS):
+    with acting([read] * READERS):
         wait_until(lambda: reading, PATIENCE, "the first heavy read")
         times = [claim_time(api, agent, queue) for _ in range(10)]
         began_at = time.monotonic()
@@ -102,7 +82,7 @@ def test_a_viewer_has_only_so_many_heavy_reads(server: RunningServer, project: s
         return [answer for answer in answers if answer.status_code == 429]
 
     # Each asks again when it is answered: sooner or later, whatever else the machine does, more than 50 wait.
-    with acting(read, 60):
+    with acting([read] * 60):
         wait_until(refusals, PATIENCE, "a query was refused")
     refused = refusals()
     assert {answer.headers["Retry-After"] for answer in refused} == {"2"}

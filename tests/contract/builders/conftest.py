@@ -16,6 +16,7 @@ from ipc.run_spec import RunSpec
 from ipc.settings import NUMBERS_PER_BUILD, BuildahConfig, RegistryAccess, RegistryConfig, UserNumbers
 from ipc.work_order import JobUser, WorkOrder
 from tests.support.job_contexts import Heard
+from tests.support.orders import an_order
 from tests.support.registries import Buildah, TestRegistry, require, running_registry
 from workers import processes
 from workers.context import JobContext
@@ -78,20 +79,13 @@ class Workplace:
         config = {"user_numbers": None if self.mode == OWN else self.numbers, **changes.pop("buildah", {})}
         access = {"docker_config": str(self.directory / "config.json"), **changes.pop("access", {})}
         values: dict[str, Any] = {
-            "name": name,
-            "item_id": "item1",
-            "queue": "gpus",
-            "entity": "team",
-            "attempt": 1,
-            "base_url": "http://localhost:1",
             "spec": RunSpec(entity="ada", project="engine", run_id="run1", resource="local-container"),
-            "directory": str(self.directory / "state" / "jobs" / name),
             "registry": RegistryConfig("plain", f"{self.registry.name}/team/x"),
             "buildah": BuildahConfig(**config),
             "registry_access": RegistryAccess(**access),
             "user": JobUser(64000, 64000, "/nonexistent") if self.mode == ISOLATED else None,
         }
-        return WorkOrder(**values | changes)
+        return an_order(self.directory / "state" / "jobs" / name, name, **values | changes)
 
     def context(self, send: Callable[[Event], None] | None = None, **changes: Any) -> JobContext:
         order = self.order(**changes)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ipc.errors import HostError, InvalidSpec
@@ -15,6 +14,7 @@ from ipc.settings import AwsConfig, EnvironmentConfig, RegistryAccess, RegistryC
 from ipc.work_order import WorkOrder
 from tests.support.aws import ACCOUNT, REGION, FakeAws
 from tests.support.http_servers import LocalServer, QuietHandler, serving
+from tests.support.orders import an_order
 from workers.aws.errors import AwsRefused
 from workers.aws.session import Aws
 from workers.environments import CloudUnavailable, load_environment
@@ -30,18 +30,9 @@ OTHER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/other"
 
 
 def order(tmp_path: Path, **more: Any) -> WorkOrder:
-    plain = WorkOrder(
-        name="launchd-0123456789abcdef-1",
-        item_id="item",
-        queue="queue",
-        entity="entity",
-        attempt=1,
-        base_url="http://localhost",
-        spec=RunSpec("entity", "project", "run", "sagemaker"),
-        directory=str(tmp_path),
-        registry_access=RegistryAccess(docker_config=str(tmp_path / "no-config.json")),
-    )
-    return msgspec.structs.replace(plain, **more)
+    spec = RunSpec("entity", "project", "run", "sagemaker")
+    access = RegistryAccess(docker_config=str(tmp_path / "no-config.json"))
+    return an_order(tmp_path, spec=spec, **{"registry_access": access, **more})
 
 
 def environment(tmp_path: Path, **more: Any) -> AwsEnvironment:

@@ -183,18 +183,8 @@ def test_half_of_a_surrogate_pair_is_refused_by_its_key(api: Api, queue_and_agen
 
 def test_what_a_queue_adds_is_checked_too(api: Api) -> None:
     queue = fresh_name("queue")
-    api.create_queue(queue, config={"resource_args": {"local-process": {"command": "{{word}}"}}})
-    variables = json.dumps({"word": {"schema": {"type": "string"}}})
-    api.mutate(
-        "upsertRunQueue",
-        "success",
-        entityName="me",
-        projectName="model-registry",
-        queueName=queue,
-        resourceType="local-process",
-        resourceConfig=json.dumps({"resource_args": {"local-process": {"command": "{{word}}"}}}),
-        templateVariables=variables,
-    )
+    config = {"resource_args": {"local-process": {"command": "{{word}}"}}}
+    api.create_queue(queue, config=config, variables={"word": {"schema": {"type": "string"}}})
     with pytest.raises(RefusedByServer, match="in the run spec has a NUL character"):
         api.push(queue, templateVariableValues=json.dumps({"word": "a\0"}))
 

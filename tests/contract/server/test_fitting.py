@@ -1,6 +1,5 @@
 """Agents that say which GPUs they have free are leased what fits; larger items are passed for a bounded time."""
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,16 +82,8 @@ def test_nonsense_is_refused_at_the_push_with_its_key(api: Api, queue_and_agent:
 def test_what_a_queue_adds_counts_with_its_template_variables(api: Api) -> None:
     queue = fresh_name("queue")
     config = {"resource_args": {"local-process": {"launchd": {"gpus": "{{count}}"}}}}
-    api.mutate(
-        "upsertRunQueue",
-        "success",
-        entityName="me",
-        projectName="model-registry",
-        queueName=queue,
-        resourceType="local-process",
-        resourceConfig=json.dumps(config),
-        templateVariables='{"count": {"schema": {"type": "integer", "default": 2, "maximum": 4}}}',
-    )
+    count = {"schema": {"type": "integer", "default": 2, "maximum": 4}}
+    api.create_queue(queue, config=config, variables={"count": count})
     two = api.push(queue)
     four = api.push(queue, templateVariableValues='{"count": 4}')
     query = "query($id: ID!) { launchRunQueueItem(id: $id) { gpus } }"

@@ -285,16 +285,7 @@ def test_template_variables_are_filled_in_at_push(api: Api) -> None:
         "mem": {"schema": {"type": "string", "default": "1g", "enum": ["1g", "2g"]}},
         "count": {"schema": {"type": "integer", "minimum": 1}},
     }
-    api.mutate(
-        "upsertRunQueue",
-        "success",
-        entityName="me",
-        projectName="model-registry",
-        queueName=queue,
-        resourceType="local-process",
-        resourceConfig=json.dumps(config),
-        templateVariables=json.dumps(variables),
-    )
+    api.create_queue(queue, config=config, variables=variables)
     item = api.push(queue, templateVariableValues=json.dumps({"count": 3}))
     args = api.item(item)["runSpec"]["resource_args"]["local-process"]  # type: ignore[index]
     assert args == {"memory": "1g", "label": "n-3", "count": 3}

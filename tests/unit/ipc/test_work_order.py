@@ -5,22 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ipc.run_spec import RunSpec
-from ipc.work_order import ORDER_FILE, JobUser, WorkOrder, read_order, write_order
-
-
-def order(directory: Path, user: JobUser | None = None) -> WorkOrder:
-    return WorkOrder(
-        name="launchd-0-1",
-        item_id="item",
-        queue="default",
-        entity="e",
-        attempt=1,
-        base_url="http://localhost",
-        spec=RunSpec("e", "p", "r", "local-process"),
-        directory=str(directory),
-        user=user,
-    )
+from ipc.work_order import ORDER_FILE, JobUser, read_order, write_order
+from tests.support.orders import an_order
 
 
 def mode(path: Path) -> int:
@@ -28,7 +14,7 @@ def mode(path: Path) -> int:
 
 
 def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
-    given = order(tmp_path / "jobs" / "one")
+    given = an_order(tmp_path / "jobs" / "one")
     write_order(given)
     assert read_order(tmp_path / "jobs" / "one") == given
 
@@ -37,7 +23,7 @@ def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_only_a_job_of_another_user_gets_through_to_its_directory(
     tmp_path: Path, user: JobUser | None, expected: int
 ) -> None:
-    write_order(order(tmp_path / "jobs" / "one", user))
+    write_order(an_order(tmp_path / "jobs" / "one", user=user))
     assert mode(tmp_path / "jobs" / "one") == expected
     assert mode(tmp_path / "jobs") == 0o711
     assert mode(tmp_path / "jobs" / "one" / ORDER_FILE) == 0o600

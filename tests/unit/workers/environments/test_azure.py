@@ -1,27 +1,19 @@
 """Azure as this host's environment: its credentials, and uploads. Azure is a fake on a socket, without TLS."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
-from tests.support.azure import Azure, azure
+from tests.support.azure import Azure
 from workers.context import JobContext
 from workers.environments import CloudRefused, load_environment
 from workers.environments.azure import AzureEnvironment
 
 Open = Callable[[], AzureEnvironment]
 URI = "https://teamaccount.blob.core.windows.net/contexts"
-
-
-@pytest.fixture
-def microsoft(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
-    with azure() as server:
-        for name, value in server.variables.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from ipc.errors import HostError
 from ipc.settings import EnvironmentConfig, RegistryAccess, RegistryConfig
-from tests.support.azure import REGISTRY_TOKEN, USER, AcrStub, Azure, azure
+from tests.support.azure import REGISTRY_TOKEN, USER, AcrStub, Azure
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from tests.support.http_servers import serving
 from tests.support.registry_stub import DIGEST, Answer, RegistryStub
@@ -24,14 +24,6 @@ Open = Callable[..., Registry]
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
     with google_cloud() as server:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(server.write_credentials(tmp_path)))
-        yield server
-
-
-@pytest.fixture
-def microsoft(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
-    with azure() as server:
-        for name, value in server.variables.items():
-            monkeypatch.setenv(name, value)
         yield server
 
 
