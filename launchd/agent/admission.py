@@ -15,7 +15,7 @@ from ipc.run_spec import RunSpec, parse_run_spec, take_text
 from ipc.time_limits import time_limit
 from launchd.agent.job_record import JobRecord
 from launchd.agent.work_orders import AgentContext
-from launchd.client.queue_server import ClaimedItem
+from launchd.client.queue_server import ClaimedItem, HeldByServer
 
 #: W&B's key in a run spec that carries the submitter's own API key.
 SUBMITTER_KEY = "_wandb_api_key"
@@ -49,7 +49,7 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
     except JobError as error:
         return Rejected(unreadable(item, agent_id, context, now), error)
     job = msgspec.structs.replace(
-        _record(item, spec, json.dumps(raw), agent_id, context, now), submitter_key=submitter_key is not None
+        new_record(item, spec, json.dumps(raw), agent_id, context, now), submitter_key=submitter_key is not None
     )
     refusal = context.refusal(spec, item.queue)
     if refusal is not None:
@@ -59,7 +59,7 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
 
 def unreadable(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -> JobRecord:
     """Return the record of an item whose run spec cannot be read, so that the item can be failed."""
-    return _record(item, UNREADABLE, "", agent_id, context, now)
+    return new_record(item, UNREADABLE, "", agent_id, context, now)
 
 
 def _take_key(raw: dict[str, object]) -> str | None:
@@ -70,9 +70,10 @@ def _take_key(raw: dict[str, object]) -> str | None:
     return key
 
 
-def _record(
-    item: ClaimedItem, spec: RunSpec, raw_spec: str, agent_id: str, context: AgentContext, now: float
+def new_record(
+    item: ClaimedItem | HeldByServer, spec: RunSpec, raw_spec: str, agent_id: str, context: AgentContext, now: float
 ) -> JobRecord:
+    """Return the record of an item's first attempt, as of ``now`` in seconds since the epoch."""
     return JobRecord(
         item_id=item.item_id,
         agent_id=agent_id,

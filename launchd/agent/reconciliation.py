@@ -16,7 +16,7 @@ from ipc.errors import ErrorReport
 from ipc.handles import workload_name
 from ipc.states import JobState
 from ipc.work_order import JobUser, WorkOrder, read_order
-from launchd.agent.admission import UNREADABLE
+from launchd.agent.admission import UNREADABLE, new_record
 from launchd.agent.job_record import JobRecord
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import HeldByServer
@@ -52,19 +52,7 @@ def job_in_directory(item: HeldByServer, agent_id: str, context: AgentContext, n
 def job_without_trace(item: HeldByServer, agent_id: str, context: AgentContext, now: float) -> JobRecord:
     """Return a record by which an item can be failed of which the host shows no job."""
     spec = msgspec.structs.replace(UNREADABLE, run_id=item.run_id or "")
-    return JobRecord(
-        item_id=item.item_id,
-        agent_id=agent_id,
-        queue=item.queue,
-        name=workload_name(context.base_url, item.item_id, attempt=1),
-        attempt=1,
-        spec=spec,
-        raw_spec="",
-        claimed_at=now,
-        lease=item.lease,
-        state_at=now,
-        acknowledged=True,
-    )
+    return msgspec.structs.replace(new_record(item, spec, "", agent_id, context, now), acknowledged=True)
 
 
 def trace_lost(context: AgentContext) -> ErrorReport:
