@@ -15,7 +15,6 @@ from tests.support.testbed import Testbed
 from workers.processes import adopt_orphans
 
 SHIM_TITLE = "launchd: shim "
-WORKER_TITLE = "launchd: worker "
 
 
 class Processes:

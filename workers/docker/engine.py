@@ -73,11 +73,6 @@ class EngineError(Exception):
         self.status = status
         self.explanation = explanation
 
-    @property
-    def is_broken(self) -> bool:
-        """Whether the engine failed at it, so that the same question may be answered later."""
-        return self.status >= _BROKEN
-
 
 class EngineForbidden(RunnerUnavailable):
     """This process may not use the engine's socket; only the administrator can change that."""

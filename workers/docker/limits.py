@@ -89,12 +89,6 @@ def with_limits(host: Mapping[str, Any], limits: ContainerLimits) -> dict[str, A
     return limited
 
 
-def disk_limit(host: Mapping[str, Any], limits: ContainerLimits) -> int | None:
-    """Return how many bytes may be written to the container's own file system, or ``None`` for no limit."""
-    asked = _disk(host)
-    return limits.disk if asked is None else asked
-
-
 def with_disk(host: Mapping[str, Any], limit: int) -> dict[str, Any]:
     """Return a ``HostConfig`` whose storage driver holds the container to ``limit`` bytes."""
     return {**host, "StorageOpt": {**host.get("StorageOpt", {}), _SIZE: str(limit)}}

@@ -18,8 +18,6 @@ QUEUE_LABEL = "launchd/queue"
 RUN_LABEL = "wandb.ai/run-id"
 MONITOR_LABEL = "wandb.ai/monitor"
 CREATED_BY_LABEL = "wandb.ai/created-by"
-#: By this label Kubernetes itself joins pods to their Job.
-JOB_LABEL = "job-name"
 
 _NO_NAME = re.compile(r"[^a-z0-9]+")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
