@@ -47,9 +47,18 @@ class ControlHandler:
         self._pool = pool
         self._outbox = outbox
         self._journal = journal
-        self._mode = mode
         self._configuration = configuration
         self._state = state
+        #: The requests that have nothing beside their name.
+        self._plain: dict[str, Callable[[], dict[str, Any]]] = {
+            "status": self._status,
+            "metrics": self._metrics,
+            "outbox": self._list_outbox,
+            "drain": lambda: self._change_mode(mode.drain),
+            "undrain": lambda: self._change_mode(mode.undrain),
+            "detach": lambda: self._change_mode(mode.detach),
+            "reload": self._reload,
+        }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to ``request``; an error in making it ends the request, not the agent."""
@@ -61,22 +70,18 @@ class ControlHandler:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"command": "status" | "metrics" as wanted}:
-                return self._status() if wanted == "status" else self._metrics()
+            case {"command": str(name)} if name in self._plain:
+                return self._plain[name]()
             case {"command": "job", "item": str(item)}:
                 return self._job(item)
             case {"command": "stop", "item": str(item)}:
                 return self._stop(item, str(request.get("reason") or "stopped from the command line"))
             case {"command": "return_gpu", "gpu": str(word)}:
                 return self._return_gpu(word)
-            case {"command": "outbox"}:
-                return self._list_outbox()
-            case {"command": "retry", "ids": list(ids)} if all(type(one) is int for one in ids):
-                return self._retry(ids)
             case {"command": "retry", "ids": None}:
                 return self._retry(None)
-            case {"command": "drain" | "undrain" | "detach" | "reload" as order}:
-                return self._agent_command(order)
+            case {"command": "retry", "ids": list(ids)} if all(type(one) is int for one in ids):
+                return self._retry(ids)
             case _:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
 
@@ -129,20 +134,13 @@ class ControlHandler:
         self._outbox.retry(retried)
         return {"ok": True, "retried": len(retried)}
 
-    def _agent_command(self, order: str) -> dict[str, Any]:
-        match order:
-            case "drain":
-                self._mode.drain()
-            case "undrain":
-                problem = self._mode.undrain()
-                if problem is not None:
-                    return _refusal(problem)
-            case "detach":
-                self._mode.detach()
-            case _:
-                problem = self._configuration.reload()
-                return {"ok": True} if problem is None else _refusal(problem)
-        return {"ok": True, "jobs": len(self._table)}
+    def _change_mode(self, change: Callable[[], str | None]) -> dict[str, Any]:
+        problem = change()
+        return {"ok": True, "jobs": len(self._table)} if problem is None else _refusal(problem)
+
+    def _reload(self) -> dict[str, Any]:
+        problem = self._configuration.reload()
+        return {"ok": True} if problem is None else _refusal(problem)
 
 
 def completed(answer: dict[str, Any], commit_error: str | None) -> dict[str, Any]:
