@@ -11,7 +11,7 @@ from launchd.client.models.accounts import Viewer
 from launchd.client.models.capabilities import Capabilities
 from launchd.client.operations import accounts
 from launchd.client.operations.operation import Root
-from launchd.client.responses import Introspection
+from launchd.client.responses import Introspection, TypeInfo
 from launchd.client.transport import Transport, encoded
 
 T = TypeVar("T")
@@ -86,20 +86,24 @@ def _capabilities_from(found: Introspection) -> Capabilities:
     mutations = found.mutation.names() if found.mutation else set()
     return Capabilities(
         launch_agents="createLaunchAgent" in mutations,
-        agent_config=bool(found.create_agent and "agentConfig" in found.create_agent.names()),
+        agent_config=_has(found.create_agent, "agentConfig"),
         fail_item="failRunQueueItem" in mutations,
-        fail_details=bool(found.fail_item and "message" in found.fail_item.names()),
+        fail_details=_has(found.fail_item, "message"),
         item_warnings="updateRunQueueItemWarning" in mutations,
-        push_priority=bool(found.push and "priority" in found.push.names()),
+        push_priority=_has(found.push, "priority"),
         launchd_protocol="claimRunQueueItems" in mutations,
         queue_config="createDefaultResourceConfig" in mutations,
-        item_by_id=bool(found.queue and "runQueueItem" in found.queue.names()),
+        item_by_id=_has(found.queue, "runQueueItem"),
         run_files={"upsertBucket", "createRunFiles"} <= mutations,
-        artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
-        push_key=bool(found.push and "idempotencyKey" in found.push.names()),
-        gpu_claims=bool(found.claim and "gpus" in found.claim.names()),
-        find_items=bool(found.query and "findRunQueueItems" in found.query.names()),
+        artifact_memberships=_has(found.project, "artifactCollectionMembership"),
+        push_key=_has(found.push, "idempotencyKey"),
+        gpu_claims=_has(found.claim, "gpus"),
+        find_items=_has(found.query, "findRunQueueItems"),
         agent_control="undrainLaunchAgent" in mutations,
         queue_control="setRunQueuePaused" in mutations,
-        outputs=bool(found.watch and "seenOutputs" in found.watch.names()),
+        outputs=_has(found.watch, "seenOutputs"),
     )
+
+
+def _has(kind: TypeInfo | None, field: str) -> bool:
+    return kind is not None and field in kind.names()

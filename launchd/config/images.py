@@ -53,13 +53,14 @@ def push_target(
 def _from_parts(registry: RegistryConfig, environment: EnvironmentConfig | None) -> str | None:
     """Return the address that the parts of ECR's or Artifact Registry's make; None where one of them is missing."""
     region = registry.region or _region_of_cloud(registry, environment)
-    name, parts = "", (registry.project, registry.repository, registry.image_name)
-    if registry.type == ECR and registry.account_id and region and registry.repository:
+    if not region or not registry.repository:
+        return None
+    if registry.type == ECR and registry.account_id:
         suffix = ".cn" if region.startswith("cn-") else ""
-        name = f"{registry.account_id}.dkr.ecr.{region}.amazonaws.com{suffix}/{registry.repository}"
-    elif registry.type == GAR and region and all(parts):
-        name = "/".join((f"{region}-docker.pkg.dev", *map(str, parts)))
-    return name or None
+        return f"{registry.account_id}.dkr.ecr.{region}.amazonaws.com{suffix}/{registry.repository}"
+    if registry.type == GAR and registry.project and registry.image_name:
+        return f"{region}-docker.pkg.dev/{registry.project}/{registry.repository}/{registry.image_name}"
+    return None
 
 
 def _region_of_cloud(registry: RegistryConfig, environment: EnvironmentConfig | None) -> str | None:

@@ -63,10 +63,7 @@ def check_cluster(host: Host) -> Iterator[Finding]:
 
 def check_extras(host: Host) -> Iterator[Finding]:
     """Look whether the packages are installed that targets and clouds of this configuration need."""
-    extras = {target.extra: target.name for target in host.targets() if target.extra and target.runner}
-    cloud = host.config.environment
-    if cloud is not None:
-        extras |= {each.extra: each.environment for each in CLOUDS if each.environment == cloud.type and each.extra}
+    extras, cloud = _extras(host), host.config.environment
     if not extras:
         yield not_applicable("Nothing in this configuration needs more than the agent itself.")
     for extra, need in sorted(extras.items()):
@@ -81,6 +78,15 @@ def check_extras(host: Host) -> Iterator[Finding]:
             yield ok(f"What {need} needs is installed.")
     if cloud is not None and cloud.type == "gcp" and host.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
         yield from _key_file(host.environ["GOOGLE_APPLICATION_CREDENTIALS"])
+
+
+def _extras(host: Host) -> dict[str, str]:
+    """Return the extras of this package that the configuration needs, and of each what needs it."""
+    extras = {target.extra: target.name for target in host.targets() if target.extra and target.runner}
+    cloud = host.config.environment
+    if cloud is not None:
+        extras |= {each.extra: each.environment for each in CLOUDS if each.environment == cloud.type and each.extra}
+    return extras
 
 
 def _key_file(path: str) -> Iterator[Finding]:

@@ -59,17 +59,23 @@ def passwords(worker: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _settings(worker: Mapping[str, str], *, with_passwords: bool) -> Iterator[tuple[str, str]]:
+    for name, value in _named(worker).items():
+        has_password = "@" in value or _PASSWORDS.search(name) is not None
+        # A proxy's address may hold a password; then it stays with the agent.
+        is_for_builds = not has_password or (with_passwords and name.lower() not in _PROXIES)
+        if value and is_for_builds:
+            yield name, value
+
+
+def _named(worker: Mapping[str, str]) -> dict[str, str]:
+    """Return the agent's variables about proxies and package indexes, for pip and for uv alike."""
     named = {name: value for name, value in worker.items() if name.lower() in _PROXIES}
     named |= {name: _reachable(value) for name, value in worker.items() if _PLACES.fullmatch(name)}
     for one, other in _SAME:
         if one in named or other in named:
             named.setdefault(one, named.get(other, ""))
             named.setdefault(other, named[one])
-    for name, value in named.items():
-        # A proxy's address may hold a password; then it stays with the agent.
-        has_password = "@" in value or _PASSWORDS.search(name)
-        if value and (not has_password or (with_passwords and name.lower() not in _PROXIES)):
-            yield name, value
+    return named
 
 
 def _reachable(value: str) -> str:

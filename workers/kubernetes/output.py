@@ -222,22 +222,29 @@ class _Copy:
 def _logs_of(pod: Object, *, several: bool) -> Iterator[Log]:
     """Yield the logs of the containers of a pod that have begun; the lines of several are told apart."""
     name = str(pod["metadata"]["name"])
+    first, own = _containers_of(pod)
+    for one in filter(_has_begun, (*first, *own)):
+        is_single = len(own) == 1 and one in own
+        place = f"{name}/{one['name']}" if several else str(one["name"])
+        yield Log(name, str(one["name"]), b"" if is_single and not several else f"[{place}] ".encode())
+
+
+def _containers_of(pod: Object) -> tuple[list[Object], list[Object]]:
+    """Return how the containers of a pod stand: those that run before its own, and its own."""
     status = pod.get("status") or {}
-    own = status.get("containerStatuses") or []
-    for one in (*(status.get("initContainerStatuses") or ()), *own):
-        state = one.get("state") or {}
-        if "running" in state or "terminated" in state or one.get("restartCount"):
-            is_single = len(own) == 1 and one in own
-            place = f"{name}/{one['name']}" if several else str(one["name"])
-            yield Log(name, str(one["name"]), b"" if is_single and not several else f"[{place}] ".encode())
+    return status.get("initContainerStatuses") or [], status.get("containerStatuses") or []
+
+
+def _has_begun(container: Object) -> bool:
+    state = container.get("state") or {}
+    return "running" in state or "terminated" in state or bool(container.get("restartCount"))
 
 
 def _stage(pod: Object) -> tuple[object, ...]:
     """Return what of a pod says whether there may be more of its logs."""
-    status = pod.get("status") or {}
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
-    stages = ((one["name"], *(one.get("state") or {}), one.get("restartCount")) for one in containers)
-    return (pod["metadata"]["name"], status.get("phase"), *stages)
+    first, own = _containers_of(pod)
+    stages = ((one["name"], *(one.get("state") or {}), one.get("restartCount")) for one in (*first, *own))
+    return (pod["metadata"]["name"], (pod.get("status") or {}).get("phase"), *stages)
 
 
 def _is_over(pod: Object) -> bool:

@@ -14,10 +14,16 @@ _RUNNING = {
     "JOB_STATE_PAUSED": "Vertex AI has paused the job",
 }
 _AGAIN = "Vertex AI starts the job again"
-_PARTIAL = "Vertex AI says that the job succeeded in part."
-_EXPIRED = "Vertex AI gave the job up: it did not start, or did not end, within the time that it may take."
-_FAILED = "Vertex AI says that the job failed, and not why."
-_CANCELLED = "The job was cancelled."
+#: How a job has ended, and what is said of it where Vertex AI says nothing.
+_ENDS = {
+    "JOB_STATE_PARTIALLY_SUCCEEDED": (JobState.FINISHED, "Vertex AI says that the job succeeded in part."),
+    "JOB_STATE_FAILED": (JobState.FAILED, "Vertex AI says that the job failed, and not why."),
+    "JOB_STATE_EXPIRED": (
+        JobState.FAILED,
+        "Vertex AI gave the job up: it did not start, or did not end, within the time that it may take.",
+    ),
+    "JOB_STATE_CANCELLED": (JobState.STOPPED, "The job was cancelled."),
+}
 
 REMOVED = "The job was removed from Vertex AI; how it ended is lost."
 
@@ -27,31 +33,22 @@ def status(state: str, error: str = "", *, has_started: bool = False) -> Status:
 
     A job has several processes on several machines: how each of them ended is in ``error`` alone, as a text.
     """
+    if state in _STARTING:
+        # Nothing that has run is waited for as if it never had.
+        return _running(_AGAIN) if has_started else Status(JobState.STARTING, message=_STARTING[state])
+    if state in _RUNNING:
+        return _running(_RUNNING[state])
+    if state in _ENDS:
+        end, usual = _ENDS[state]
+        return Status(end, ExitResult(message=error or usual), error or usual)
     match state:
-        case "JOB_STATE_QUEUED" | "JOB_STATE_PENDING":
-            # Nothing that has run is waited for as if it never had.
-            return Status(JobState.RUNNING, message=_AGAIN) if has_started else _starting(state)
-        case "JOB_STATE_RUNNING" | "JOB_STATE_UPDATING" | "JOB_STATE_PAUSED":
-            return Status(JobState.RUNNING, message=_RUNNING[state])
         case "JOB_STATE_CANCELLING":
             return Status(JobState.STOPPING)
         case "JOB_STATE_SUCCEEDED":
             return Status(JobState.FINISHED, ExitResult(code=0))
-        case "JOB_STATE_PARTIALLY_SUCCEEDED":
-            return _ended(JobState.FINISHED, error or _PARTIAL)
-        case "JOB_STATE_FAILED":
-            return _ended(JobState.FAILED, error or _FAILED)
-        case "JOB_STATE_EXPIRED":
-            return _ended(JobState.FAILED, error or _EXPIRED)
-        case "JOB_STATE_CANCELLED":
-            return _ended(JobState.STOPPED, error or _CANCELLED)
         case _:
             return Status(JobState.UNKNOWN, message=f"Vertex AI calls the job {state}")
 
 
-def _starting(state: str) -> Status:
-    return Status(JobState.STARTING, message=_STARTING[state])
-
-
-def _ended(state: JobState, message: str) -> Status:
-    return Status(state, ExitResult(message=message), message)
+def _running(message: str | None) -> Status:
+    return Status(JobState.RUNNING, message=message)
