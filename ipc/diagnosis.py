@@ -1,6 +1,6 @@
-"""What `launchd doctor` asks a process of the workers' side, which may load SDKs, and what that answers: JSON on pipes.
+"""What the agent, and `launchd doctor`, ask a process of the workers' side, which may load SDKs, and what that answers.
 
-One question a process: a driver, a helper program or a cloud that hangs costs a process that can be ended.
+JSON on pipes, and one question a process: a driver, a helper or a cloud that hangs costs a process that can be ended.
 """
 
 import msgspec
@@ -51,20 +51,20 @@ class Modes(msgspec.Struct, frozen=True, tag="modes"):
     off: tuple[str, ...] = ()
 
 
-class Useable(msgspec.Struct, frozen=True, tag="useable"):
+class Usable(msgspec.Struct, frozen=True, tag="usable"):
     """Yes, and as whom, as a sentence."""
 
     sentence: str
 
 
-class Hindrance(msgspec.Struct, frozen=True, tag="trouble"):
+class Hindrance(msgspec.Struct, frozen=True, tag="hindrance"):
     """No, or not known: why, as a sentence, and what helps."""
 
     why: str
     hint: str = ""
 
 
-Answer = Modes | Useable | Hindrance
+Answer = Modes | Usable | Hindrance
 
 _question_decoder = msgspec.json.Decoder(Question)
 _answer_decoder: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)

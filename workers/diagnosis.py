@@ -17,7 +17,7 @@ from ipc.diagnosis import (
     Modes,
     PersistenceModes,
     RegistryUse,
-    Useable,
+    Usable,
     decode_question,
 )
 from ipc.errors import JobError
@@ -67,12 +67,12 @@ def _registry(order: WorkOrder) -> Answer:
     except JobError as error:
         return Hindrance(error.message, error.hint or "")
     whom = "without credentials" if shown is None else f"as {shown.username or 'the holder of a token'}"
-    return Useable(f"{repository} answers {whom}.")
+    return Usable(f"{repository} answers {whom}.")
 
 
 def _cloud(config: EnvironmentConfig, order: WorkOrder) -> Answer:
     try:
-        return Useable(create_environment(config, order).verify())
+        return Usable(create_environment(config, order).verify())
     except JobError as error:
         return Hindrance(error.message, error.hint or "")
 
@@ -83,7 +83,7 @@ def _cluster(settings: KubernetesConfig) -> Answer:
     except ModuleNotFoundError:
         return Hindrance("Kubernetes cannot be asked.", "Install launchd-agent with its extra kubernetes.")
     try:
-        return Useable(verify(settings))
+        return Usable(verify(settings))
     except JobError as error:
         return Hindrance(error.message, error.hint or "")
 

@@ -27,7 +27,7 @@ from ipc.diagnosis import (
     Hindrance,
     Question,
     RegistryUse,
-    Useable,
+    Usable,
     decode_answer,
 )
 from ipc.run_spec import RunSpec
@@ -190,7 +190,7 @@ class Environments:
 
 def _found(name: str, answer: Answer) -> Environment:
     match answer:
-        case Useable(sentence):
+        case Usable(sentence):
             # A registry's sentence begins with its name.
             whole = f"The registry of {sentence}" if name == REGISTRY else sentence
             return Environment(name, usable=True, sentence=whole, hint="", checked_at=time.time())

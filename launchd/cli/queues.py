@@ -48,7 +48,8 @@ def create(
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         if server.queue(owner, name) is not None:
-            raise Refused(f"There is a queue {name!r} of {owner!r} already.")
+            change = f"launchd queue update {shlex.quote(name)}"
+            raise Refused(f"There is a queue {name!r} of {owner!r} already. Change it with: {change}")
         mode = "V0" if priorities else "DISABLED"
         server.create_queue(owner, name, resource=resource, config=arguments, prioritization=mode)
     echo(f"Queue {name!r} of {owner!r} was created.")
@@ -78,7 +79,7 @@ def update(
         owner = resolve_entity(server, entity)
         before = server.queue_settings(owner, name)
         if before is None:
-            raise Refused(f"There is no queue {name!r} of {owner!r}.")
+            raise _no_queue(name, owner)
         after = resource or before.resource or DEFAULT_RESOURCE
         warnings = server.upsert_queue(
             owner,
@@ -92,6 +93,10 @@ def update(
     echo(f"Queue {name!r} of {owner!r} was changed.")
     for warning in warnings:
         echo(f"Warning: {warning}", err=True)
+
+
+def _no_queue(name: str, owner: str) -> Refused:
+    return Refused(f"There is no queue {name!r} of {owner!r}. See which there are with: launchd queue list")
 
 
 def _arguments_of(settings: QueueSettings) -> dict[str, Any]:
@@ -142,7 +147,7 @@ def show(name: str, limit: int, json: bool, entity: str | None, url: str | None,
         owner = resolve_entity(server, entity)
         detail = server.queue(owner, name)
         if detail is None:
-            raise Refused(f"There is no queue {name!r} of {owner!r}.")
+            raise _no_queue(name, owner)
         items = server.queue_items(owner, name, limit + 1)
         hosts = {agent.id: agent.hostname for agent in server.agents(owner)} if items else {}
     if json:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from ipc.diagnosis import CloudUse, ClusterUse, Hindrance, RegistryUse, Useable
+from ipc.diagnosis import CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
 from ipc.targets import CLOUDS, KUBERNETES
 from launchd.agent.environments import WORKER_SECONDS, ask_workers, grants, order_of_no_job
 from launchd.config.images import push_target
@@ -24,7 +24,7 @@ def check_registry(host: Host) -> Iterator[Finding]:
         yield not_applicable("Images stay on this host: neither builder.destination nor registry is set.")
         return
     match ask_workers(RegistryUse(order_of_no_job(config, target)), host.environ):
-        case Useable(sentence):
+        case Usable(sentence):
             yield ok(f"The registry of {sentence}")
         case Hindrance(why, hint):
             yield fail(why, "Jobs whose image has to be built fail.", hint or "Look at docs/registries.md.")
@@ -39,7 +39,7 @@ def check_cloud(host: Host) -> Iterator[Finding]:
         yield not_applicable("The configuration names no cloud (environment).")
         return
     match ask_workers(CloudUse(cloud, order_of_no_job(host.config, None)), host.environ):
-        case Useable(sentence):
+        case Usable(sentence):
             yield ok(sentence)
         case Hindrance(why, hint):
             yield fail(why, f"What needs {cloud.type} fails here.", hint or "Look at the credentials of this host.")
@@ -53,7 +53,7 @@ def check_cluster(host: Host) -> Iterator[Finding]:
         yield not_applicable("No queue of this agent may ask for Kubernetes (launchd.policy.resources).")
         return
     match ask_workers(ClusterUse(host.config.launchd.kubernetes), host.environ):
-        case Useable(sentence):
+        case Usable(sentence):
             yield ok(sentence)
         case Hindrance(why, hint):
             yield fail(why, "Jobs in the cluster fail.", hint or "Look at the kubeconfig, and at the cluster itself.")

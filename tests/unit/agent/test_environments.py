@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ipc.diagnosis import About, Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Useable
+from ipc.diagnosis import About, Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
 from ipc.settings import BuilderConfig, EnvironmentConfig, KubernetesConfig
 from launchd.agent import environments
 from launchd.agent.environments import Environments, ask_workers, questions
@@ -36,7 +36,7 @@ class Asker:
     def __call__(self, about: About) -> Answer:
         self.may_answer.wait(30)
         self.asked.append(type(about))
-        return self._answers.pop(0) if self._answers else Useable("It is there.")
+        return self._answers.pop(0) if self._answers else Usable("It is there.")
 
 
 def found(looker: Environments, count: int) -> list[tuple[str, bool, str]]:
@@ -50,7 +50,7 @@ def test_what_the_configuration_names_is_asked_for() -> None:
 
 
 def test_answers_are_kept_with_their_sentences() -> None:
-    looker = Environments(Asker(Useable("As ada."), Hindrance("It is away.", "Wait."), Useable("It answers.")))
+    looker = Environments(Asker(Usable("As ada."), Hindrance("It is away.", "Wait."), Usable("It answers.")))
 
     looker.look(ALL)
 
@@ -137,7 +137,7 @@ def test_a_cluster_says_what_it_grants(tmp_path: Path) -> None:
         cluster.denied = {("create", "secrets"), ("get", "pods")}
         denied = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
 
-    assert granted == Useable(
+    assert granted == Usable(
         "The Kubernetes cluster (v1.0-fake) answers, and grants what jobs need in the namespace training."
     )
     assert isinstance(denied, Hindrance)

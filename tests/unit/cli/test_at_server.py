@@ -41,7 +41,8 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
     assert (created.exit_code, created.output) == (0, "Queue 'nightly' of 'me' was created.\n")
 
     again = at_server("queue", "create", "nightly")
-    assert (again.exit_code, again.stderr) == (1, "Error: There is a queue 'nightly' of 'me' already.\n")
+    change = "Change it with: launchd queue update nightly"
+    assert (again.exit_code, again.stderr) == (1, f"Error: There is a queue 'nightly' of 'me' already. {change}\n")
 
     listed = at_server("queue", "list").output.splitlines()
     assert ["nightly", "local-process", "0", "0", "no", "no"] in [line.split() for line in listed]
@@ -52,7 +53,8 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
 
     assert at_server("queue", "delete", "nightly", "--yes").exit_code == 0
     gone = at_server("queue", "show", "nightly")
-    assert (gone.exit_code, gone.stderr) == (1, "Error: There is no queue 'nightly' of 'me'.\n")
+    advice = "See which there are with: launchd queue list"
+    assert (gone.exit_code, gone.stderr) == (1, f"Error: There is no queue 'nightly' of 'me'. {advice}\n")
 
 
 @pytest.mark.parametrize("kind", ["queue", "job"])
