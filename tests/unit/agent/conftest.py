@@ -1,11 +1,13 @@
-"""Queue servers for the threads that speak to one, both kinds on real sockets."""
+"""Queue servers for the threads that speak to one, both kinds on real sockets; and a job controller without them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from launchd.agent.server_link import requeue, retry
 from launchd.client.queue_server import QueueServer
+from tests.support.controller_harness import ControllerHarness
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer
 from tests.support.wandb_server import WandbServer, wandb_server
@@ -58,3 +60,10 @@ def client(native: RunningServer) -> Iterator[QueueServer]:
     opened = QueueServer(native.url, native.key)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
+    made = ControllerHarness(tmp_path)
+    yield made
+    made.close()

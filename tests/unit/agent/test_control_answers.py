@@ -1,7 +1,6 @@
 """What requests on the control socket are answered, after the commit."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -13,13 +12,6 @@ from launchd.agent.outbox import Outbox
 from launchd.agent.status import AgentState
 from launchd.agent.worker_pool.pool import WorkerPool
 from tests.support.controller_harness import ControllerHarness
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
-    made = ControllerHarness(tmp_path)
-    yield made
-    made.close()
 
 
 def handler_of(harness: ControllerHarness, outbox: Outbox) -> ControlHandler:

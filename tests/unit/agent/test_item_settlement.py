@@ -1,7 +1,6 @@
 """What the queue server's word about an item means for its job: answers by lease, and what it holds as the agent's."""
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,13 +16,6 @@ from tests.support.controller_harness import AGENT, HANDLE, OUTSIDE, ControllerH
 
 NOES = [answer for answer in ItemAnswer if answer not in (ItemAnswer.TAKEN, ItemAnswer.STALE)]
 SIGKILLED = -9
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
-    made = ControllerHarness(tmp_path)
-    yield made
-    made.close()
 
 
 # -- an answer is about one lease

@@ -24,13 +24,6 @@ GPU = GpuUse("GPU-1", "0", "A100", 3, 50.0, 90.0, 1e9, 1 << 30)
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
-    made = ControllerHarness(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     opened = Journal(tmp_path / JOURNAL_FILE)
     yield opened

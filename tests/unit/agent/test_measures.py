@@ -1,7 +1,5 @@
 """What the agent counts, by histories of a job controller, and what its state becomes."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,13 +40,6 @@ def values(families: list[Family], metric: Metric) -> dict[tuple[str, ...], floa
 
 def counted(harness: ControllerHarness, metric: Metric) -> dict[tuple[str, ...], float]:
     return {labels: value for labels, value in values(harness.controller.measures.families(), metric).items() if value}
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
-    harness = ControllerHarness(tmp_path)
-    yield harness
-    harness.close()
 
 
 def test_a_job_is_counted_by_its_phases_its_pickup_and_its_end(harness: ControllerHarness) -> None:

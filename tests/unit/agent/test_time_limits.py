@@ -1,7 +1,5 @@
 """Jobs that run for longer than they may are stopped: counted from their start, over every restart, by whose limit."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +14,6 @@ from tests.support.controller_harness import STEPS, ControllerHarness
 
 LIMIT = 3600.0
 SUBMITTERS = {"resource_args": {"local-process": {"launchd": {"max_runtime_seconds": LIMIT}}}}
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
-    made = ControllerHarness(tmp_path)
-    yield made
-    made.close()
 
 
 def bring_to_running(harness: ControllerHarness, **spec: Any) -> None:
