@@ -39,7 +39,7 @@ class PrivateQueue(SimpleQueue[bytes]):
         """Write ``obj`` in one piece; raises :class:`ChannelClosed` when there is no reader."""
         try:
             self._writer.send_bytes(obj)
-        except (BrokenPipeError, ConnectionError, OSError) as error:
+        except OSError as error:
             raise ChannelClosed(str(error)) from error
 
     def get(self) -> bytes:
