@@ -3,22 +3,17 @@
 Each has a name that follows from the workload's, belongs to the job's object, and goes with it.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ipc.work_order import WorkOrder
 from workers.docker.images import parse_image
 from workers.kubernetes.manifest import SECRET_KEY
+from workers.kubernetes.secret_objects import Object, docker_config_secret
 from workers.registries import load_registry
 from workers.registries.credentials import auth_file
 from workers.registries.names import split
-
-Object = dict[str, Any]
-
-DOCKER_CONFIG_KEY = ".dockerconfigjson"
-DOCKER_CONFIG_TYPE = "kubernetes.io/dockerconfigjson"
 
 
 def key_secret(workload: str, key: str) -> Object:
@@ -40,18 +35,7 @@ def pull_secret(workload: str, image: str | None, order: WorkOrder) -> Object | 
     found = load_registry(order).credentials(image)
     if found is None or found.registry != host:
         return None
-    config = json.loads(auth_file([found]))
-    return {
-        "metadata": {"name": f"{workload}-pull"},
-        "type": DOCKER_CONFIG_TYPE,
-        "stringData": {DOCKER_CONFIG_KEY: json.dumps(config)},
-    }
-
-
-def complete(secret: Object, namespace: str, labels: Mapping[str, str]) -> Object:
-    """Return a Secret as the API takes it."""
-    metadata = {**secret["metadata"], "namespace": namespace, "labels": dict(labels)}
-    return {"apiVersion": "v1", "kind": "Secret", **secret, "metadata": metadata}
+    return docker_config_secret(f"{workload}-pull", auth_file([found]))
 
 
 def names_in(body: Object, workload: str) -> set[str]:

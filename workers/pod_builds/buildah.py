@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from workers.buildah.registries_conf import registries_conf_of
 from workers.kubernetes.archives import MOST_PARTS
+from workers.kubernetes.secret_objects import DOCKER_CONFIG_KEY
 from workers.pod_builds.content import (
     CONTEXT_PLACE,
-    DOCKER_CONFIG_KEY,
     SECRETS_PLACE,
     Content,
     Draft,

@@ -24,8 +24,6 @@ WANDB_LABEL = "wandb"
 #: Where the files of a build are in a pod.
 CONTEXT_PLACE = "/context"
 SECRETS_PLACE = "/run/secrets"
-#: The key of a Secret in which Docker's configuration, with credentials, lies.
-DOCKER_CONFIG_KEY = ".dockerconfigjson"
 
 #: How long an ended build stays in a cluster where no agent removes it, in seconds.
 KEEP_ENDED_SECONDS = 3600

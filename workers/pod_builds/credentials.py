@@ -6,18 +6,17 @@ They are made for one build, belong to its Job, and are never ConfigMaps.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ipc.errors import HostError
 from ipc.settings import RegistryAccess
 from workers.docker.images import parse_image
-from workers.pod_builds.content import DOCKER_CONFIG_KEY, Object
+from workers.kubernetes.secret_objects import docker_config_secret
+from workers.pod_builds.content import Object
 from workers.registries import Registry
 from workers.registries.credentials import auth_file
 from workers.registries.names import split
 
 _TRUST_FILE = "ca.crt"
-_DOCKER_CONFIG_TYPE = "kubernetes.io/dockerconfigjson"
 #: kaniko's own helper for ACR, by which W&B's agent has it use the pod's identity.
 _ACR_HELPER = "acr-env"
 
@@ -32,16 +31,13 @@ def registry_secret(name: str, registry: Registry, references: Iterable[str], ki
     """
     images = list(references)
     found = [one for image in images if (one := registry.credentials(image)) is not None]
-    config: dict[str, Any] = json.loads(auth_file(found))
-    if not found and kind == "acr":
-        config = {"credHelpers": {split(parse_image(images[0]))[0]: _ACR_HELPER}}
-    elif not found:
+    if found:
+        config = auth_file(found)
+    elif kind == "acr":
+        config = json.dumps({"credHelpers": {split(parse_image(images[0]))[0]: _ACR_HELPER}})
+    else:
         return None
-    return {
-        "metadata": {"name": name},
-        "type": _DOCKER_CONFIG_TYPE,
-        "stringData": {DOCKER_CONFIG_KEY: json.dumps(config)},
-    }
+    return docker_config_secret(name, config)
 
 
 def settings_secret(name: str, settings: dict[str, str]) -> Object | None:

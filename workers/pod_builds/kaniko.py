@@ -8,9 +8,9 @@ from typing import Any
 
 from ipc.errors import HostError
 from workers.docker.images import parse_image
+from workers.kubernetes.secret_objects import DOCKER_CONFIG_KEY
 from workers.pod_builds.content import (
     CONTEXT_PLACE,
-    DOCKER_CONFIG_KEY,
     SECRETS_PLACE,
     Content,
     Draft,

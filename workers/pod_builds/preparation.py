@@ -10,6 +10,7 @@ from workers.buildah.dockerfile import base_images
 from workers.docker.images import parse_image
 from workers.images import ImagePlan
 from workers.kubernetes.archives import part_names
+from workers.kubernetes.secret_objects import complete
 from workers.pod_builds.content import Content, Files, Kit, Object, build_labels, secret_prefix
 from workers.pod_builds.credentials import registry_secret, settings_secret, trust_secret
 from workers.pod_builds.files import stored_place
@@ -85,12 +86,7 @@ def prepare(
         region=environment.region if environment is not None else None,
     )
     secrets = [one for one in (*made.values(), *files.secrets) if one is not None]
-    return Prepared(tuple(_complete(one, labels) for one in secrets), kit.job(content))
-
-
-def _complete(secret: Object, labels: dict[str, str]) -> Object:
-    metadata = {**secret["metadata"], "labels": labels}
-    return {"apiVersion": "v1", "kind": "Secret", **secret, "metadata": metadata}
+    return Prepared(tuple(complete(one, labels) for one in secrets), kit.job(content))
 
 
 def _insecure(order: WorkOrder, registry: Registry, reference: str, bases: Iterable[str]) -> tuple[str, ...]:

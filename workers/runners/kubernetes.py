@@ -47,7 +47,7 @@ from workers.kubernetes.handles import (
     pods_path,
     secrets_path,
 )
-from workers.kubernetes.job_secrets import complete, key_secret, names_in, pull_secret
+from workers.kubernetes.job_secrets import key_secret, names_in, pull_secret
 from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_object
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
@@ -55,6 +55,7 @@ from workers.kubernetes.records import EndRecord, StopRecord
 from workers.kubernetes.refusals import refused
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
+from workers.kubernetes.secret_objects import complete
 from workers.kubernetes.services import (
     create_services,
     own_services,
@@ -214,7 +215,7 @@ class KubernetesRunner(Runner):
         body = workload_object(arguments, content)
         services = self._services(content, launch.build.image or "")
         keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
-        secrets = [complete(one, namespace, content.labels) for one in keys if one is not None]
+        secrets = [complete(one, content.labels, namespace) for one in keys if one is not None]
         try:
             kind = self._kind(api, arguments)
             for secret in secrets:
@@ -431,7 +432,7 @@ class KubernetesRunner(Runner):
         if self._key is None:
             return
         namespace = str(handle.data["namespace"])
-        secret = complete(key_secret(handle.name, self._key), namespace, labels_of(self._order))
+        secret = complete(key_secret(handle.name, self._key), labels_of(self._order), namespace)
         secret["metadata"]["ownerReferences"] = [owner_of(handle)]
         with suppress(ApiRefusal, RunnerUnavailable):
             api.create(secrets_path(namespace), secret)
