@@ -75,10 +75,18 @@ class ServerEvents:
         Raises:
             CannotStart: the server refuses an agent that has nothing to do, and no service manager runs it.
         """
-        if isinstance(event, LinkEvent):
-            self._on_link_event(event)
-        else:
-            self._on_item_event(event)
+        match event:
+            case (
+                Registered()
+                | RegistrationRefused()
+                | RegistrationLost()
+                | DrainTakenBack()
+                | QueueError()
+                | ServerContact()
+            ):
+                self._on_link_event(event)
+            case _:
+                self._on_item_event(event)
 
     def _on_link_event(self, event: LinkEvent) -> None:
         config = self._configuration.in_force
