@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ipc.targets import KUBERNETES
 from launchd import __version__
 from launchd.config import Flags, load
 from tests.support.manifests import Manifest, containers, kustomization, manifests, of_directory, of_kind
 from workers.kubernetes.rights import CLAIM_RIGHTS, RIGHTS, SERVICE_RIGHTS, Right
+
+_PAGE = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 
 
 def granted_in(objects: list[Manifest]) -> list[Right]:
@@ -70,6 +73,22 @@ def test_the_configuration_can_be_used_and_grants_the_cluster_alone(tmp_path: Pa
     assert loaded.config.launchd.policy.resources == (KUBERNETES,)
     mounts = {mount["mountPath"] for mount in containers(manifests())[0]["volumeMounts"]}
     assert {str(Path(loaded.config.launchd.api_key_file or "").parent), "/var/lib/launch-agent"} <= mounts
+
+
+def test_the_overlay_of_the_documentation_changes_what_it_means_to(tmp_path: Path) -> None:
+    block = _PAGE.read_text().partition("# kustomization.yaml\n")[2].partition("```")[0]
+    overlay = yaml.safe_load(block)
+    (image,), (patch,) = overlay["images"], overlay["patches"]
+    changed = yaml.safe_load(patch["patch"])
+    file = tmp_path / "launch-config.yaml"
+    file.write_text(changed["data"]["launch-config.yaml"])
+
+    # kustomize has given the image the base's name before it comes to an overlay.
+    assert image["name"] == kustomization()["images"][0]["newName"]
+    assert changed["metadata"] == {
+        name: of_kind(manifests(), "ConfigMap")["metadata"][name] for name in ("name", "namespace")
+    }
+    assert load(str(file), {"HOME": str(tmp_path)}, Flags()).warnings == ()
 
 
 def test_the_image_is_of_this_version() -> None:
