@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ipc.policy_rules import KubernetesRules
-from workers.kubernetes.arguments import Arguments
+from workers.kubernetes.arguments import JOB_VERSIONS, Arguments
 
 #: Each is granted by its name in ``launchd.policy.kubernetes.fields``.
 _REFUSED_KEYS = frozenset({"securityContext", "serviceAccountToken"})
@@ -90,7 +90,11 @@ def _of_access(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
 def _of_kind(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
     if arguments.is_job:
         if arguments.manifest.get("kind", "Job") != "Job":
-            yield f"The kind {arguments.manifest['kind']} is not of {arguments.manifest.get('apiVersion', 'batch/v1')}."
+            version = arguments.manifest.get("apiVersion", JOB_VERSIONS[0])
+            yield (
+                f"The kind {arguments.manifest['kind']} is not of {version}: write kind: Job, or the apiVersion of the"
+                " kind that is meant."
+            )
         return
     group = str(arguments.manifest["apiVersion"]).partition("/")[0]
     name = f"{group}/{arguments.manifest.get('kind')}"

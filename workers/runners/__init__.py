@@ -25,6 +25,7 @@ from workers.context import JobContext
 from workers.extras import not_installed
 from workers.job_environment import CHUNK_CHARACTERS
 from workers.output import OutputWriter
+from workers.wrong_arguments import wrong_arguments
 
 Args = TypeVar("Args", bound=msgspec.Struct)
 
@@ -199,7 +200,7 @@ def read_args(spec: RunSpec, target: str, kind: type[Args]) -> Args:
     try:
         return msgspec.convert(spec.resource_args.get(target) or {}, kind)
     except msgspec.ValidationError as error:
-        raise InvalidSpec(f"Something is wrong in resource_args.{target}: {error}.") from error
+        raise wrong_arguments(f"resource_args.{target}", error) from error
 
 
 @functools.cache

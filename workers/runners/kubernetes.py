@@ -85,6 +85,8 @@ END_SECONDS = 0.5
 START_SECONDS = 2.0
 #: What the archive with a job's files is called, where no image has them.
 CODE_FILE = "code.tgz"
+#: Stands for an image that is not built yet.
+_IMAGE_TO_COME = "image-to-be-built"
 _SECRET_FIELDS = ("data", "stringData")
 TTL_KEY = "ttlSecondsAfterFinished"
 
@@ -136,6 +138,9 @@ class KubernetesRunner(Runner):
         if claim is not None:
             _refuse(policy.claim_refusals([arguments.manifest, *services], claim.name))
         read_patience(self._order)
+        # What has a wrong form is told before anything is fetched or built.
+        form = Content(self._order.name, "", "", {}, environment={}, image=image or _IMAGE_TO_COME)
+        workload_object(arguments, form)
 
     def _require_image(self, image: str) -> None:
         refusal = policy.refuse_image(image, self._order.policy.kubernetes)

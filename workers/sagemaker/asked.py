@@ -12,6 +12,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.own_args import SECTION
 from workers.macros import filled
+from workers.wrong_arguments import wrong_arguments
 
 #: Keys that W&B's agent takes away, and those that are for this one; ``builder`` says how images are made.
 _NOT_SENT = ("EcrRepoName", "region", "profile", "builder", SECTION)
@@ -116,7 +117,10 @@ def read(given: Any, macros: Mapping[str, str]) -> Asked:
         InvalidSpec: something that every job needs is missing, or of another type.
     """
     if not isinstance(given, dict) or not given:
-        raise InvalidSpec("A job on SageMaker needs resource_args.sagemaker: the arguments of CreateTrainingJob.")
+        raise InvalidSpec(
+            "A job on SageMaker needs resource_args.sagemaker: the arguments of CreateTrainingJob.",
+            hint="Add them to the queue's configuration, or to the job's resource args.",
+        )
     values = filled(given, macros)
     fields = {_camel(key): value for key, value in values.items() if key not in _NOT_SENT and value is not None}
     missing = [name for name in REQUIRED if not fields.get(name)]
@@ -128,7 +132,7 @@ def read(given: Any, macros: Mapping[str, str]) -> Asked:
     try:
         return Asked(fields, msgspec.convert(fields, Typed), _text(values, "region"), _text(values, "profile"))
     except msgspec.ValidationError as error:
-        raise InvalidSpec(f"Something is wrong in resource_args.sagemaker: {error}.") from error
+        raise wrong_arguments("resource_args.sagemaker", error) from error
 
 
 def read_name(given: Any, macros: Mapping[str, str]) -> str | None:

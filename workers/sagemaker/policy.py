@@ -4,12 +4,15 @@ Strict: what no rule grants is refused, by the key that asked, the rule, and the
 """
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ipc.policy_rules import SagemakerRules
 from workers.sagemaker.asked import Asked
 
 _PLACE = "launchd.policy.sagemaker"
+#: How alike two names are of which one is a slip of the other.
+_NEAR = 0.85
 
 #: Fields that any job may set; others have a rule of their own, or go by ``fields``.
 OPEN_FIELDS = frozenset(
@@ -70,7 +73,13 @@ def _unmatched(what: str, values: Sequence[str], rule: str, rules: SagemakerRule
 def _fields(asked: Asked, rules: SagemakerRules) -> Iterator[str]:
     for name in _closed(asked):
         if not any(fnmatchcase(name, pattern) for pattern in rules.fields):
-            yield _sentence(f"The field {name}", "fields", ", ".join(rules.fields) or "none beyond the usual ones")
+            granted = ", ".join(rules.fields) or "none beyond the usual ones"
+            yield _sentence(f"The field {name}{_perhaps(name)}", "fields", granted)
+
+
+def _perhaps(name: str) -> str:
+    near = get_close_matches(name, sorted(OPEN_FIELDS), n=1, cutoff=_NEAR)
+    return f" (is {near[0]} meant?)" if near else ""
 
 
 def _closed(asked: Asked) -> Iterator[str]:

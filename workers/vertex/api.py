@@ -164,7 +164,8 @@ def parse_request(request: Mapping[str, Any]) -> CustomJob:
     try:
         ParseDict(dict(request), CustomJob.pb(job))
     except ParseError as error:
-        raise InvalidSpec(f"Vertex AI has no such job: {error}.", hint="Correct resource_args.vertex.") from error
+        said = " ".join(str(error).split()).rstrip(".")
+        raise InvalidSpec(f"Vertex AI has no such job: {said}.", hint="Correct resource_args.vertex.") from error
     return job
 
 

@@ -16,6 +16,7 @@ from ipc.targets import VERTEX, find_target
 from ipc.work_order import WorkOrder
 from workers.macros import filled, macros_of
 from workers.runners import LaunchRequest
+from workers.wrong_arguments import wrong_arguments
 
 #: A job with this label is the one of this workload name.
 NAME_LABEL = "launchd-name"
@@ -83,7 +84,7 @@ def read_args(order: WorkOrder, image: str) -> VertexArgs:
     try:
         args = msgspec.convert(filled(dict(given), macros), _Args)
     except msgspec.ValidationError as error:
-        raise InvalidSpec(f"Something is wrong in resource_args.vertex: {error}.") from error
+        raise wrong_arguments("resource_args.vertex", error) from error
     return VertexArgs(args.spec, args.run, tuple(_ignored(given, args)))
 
 

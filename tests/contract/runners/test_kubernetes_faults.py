@@ -210,6 +210,22 @@ def test_a_kind_that_the_cluster_does_not_have_is_refused(make_job: JobMaker) ->
 @pytest.mark.parametrize(
     ("manifest", "sentence"),
     [
+        ({"spec": []}, "spec in resource_args.kubernetes must be an object"),
+        ({"spec": {"template": {"spec": {"containers": {}}}}}, "containers .* must be a list of objects"),
+        ({"apiVersion": "kubeflow.org/v1"}, "and no kind"),
+    ],
+)
+def test_what_has_a_wrong_form_is_told_before_anything_is_built(
+    manifest: Any, sentence: str, make_job: JobMaker
+) -> None:
+    with pytest.raises(InvalidSpec, match=sentence):
+        make_job(**manifest).runner().validate()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        ({"kind": "Pod"}, "write kind: Job, or the apiVersion"),
         ({"spec": {"template": {"spec": {"hostNetwork": True}}}}, "hostNetwork"),
         ({"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}}, "service account admin"),
         ({"spec": {"template": {"spec": {"volumes": [{"hostPath": {"path": "/etc"}}]}}}}, "path /etc of the nodes"),

@@ -143,7 +143,7 @@ def test_macros_are_filled_at_any_depth_but_no_variable_of_the_host(monkeypatch:
     ("args", "sentence"),
     [
         (None, "no resource_args.vertex"),
-        ({"spec": 1}, "Expected `object`, got `int`"),
+        ({"spec": 1}, "spec must be an object, and is a whole number"),
         ({"spec": {"staging_bucket": "gs://b"}}, "no worker pool"),
         ({"spec": {"worker_pool_specs": [{}], "staging_bucket": "gs://b"}}, "worker pool 0 has no container"),
         ({"spec": {"worker_pool_specs": [pool()]}}, "no staging bucket"),
