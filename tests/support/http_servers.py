@@ -8,14 +8,15 @@ from typing import TypeVar
 
 
 class LocalServer(ThreadingHTTPServer):
-    """A server on a free port of the loopback address."""
+    """A server on a free port of ``host``, an address of this machine."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), handler)
+        self.host = host
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.host}:{self.server_port}"
 
     def hang_up(self) -> None:
         """End what handlers still wait for; called before the server ends."""

@@ -96,8 +96,8 @@ class PackageIndex(LocalServer):
     With ``login``, a user and a password, it answers no one else.
     """
 
-    def __init__(self, directory: Path, login: tuple[str, str] | None = None) -> None:
-        super().__init__(_Handler)
+    def __init__(self, directory: Path, login: tuple[str, str] | None = None, host: str = "127.0.0.1") -> None:
+        super().__init__(_Handler, host)
         self.directory = directory
         self.requests: list[str] = []
         self.accepts = "Basic " + base64.b64encode(":".join(login).encode()).decode() if login else None
@@ -148,7 +148,9 @@ def _digest(file: Path) -> str:
 
 
 @contextmanager
-def package_index(directory: Path, login: tuple[str, str] | None = None) -> Iterator[PackageIndex]:
+def package_index(
+    directory: Path, login: tuple[str, str] | None = None, host: str = "127.0.0.1"
+) -> Iterator[PackageIndex]:
     """Serve the packages in ``directory`` while the block lasts."""
-    with serving(PackageIndex(directory, login)) as index:
+    with serving(PackageIndex(directory, login, host)) as index:
         yield index

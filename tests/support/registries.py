@@ -141,9 +141,9 @@ class Buildah:
         marked = f"cp /bin/busybox /{SET_USER_ID_FILE} && chmod 4755 /{SET_USER_ID_FILE}"
         self._push(archive, "PATH=/bin", reference, *options, then=marked)
 
-    def push_python(self, reference: str) -> None:
+    def push_python(self, reference: str, *options: str) -> None:
         """Push an image with Python and pip as ``reference``."""
-        self._push(python_archive(), VARIABLES, reference)
+        self._push(python_archive(), VARIABLES, reference, *options)
 
     def _push(self, archive: Path, variables: str, reference: str, *options: str, then: str = "true") -> None:
         container = self("from", "scratch")
