@@ -15,7 +15,7 @@ from launchd.config.presets import PRESETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, TestEngine
 from workers.docker import host_paths, policy
-from workers.docker.flags import translate
+from workers.docker.flags import flag_name, translate
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 
@@ -75,9 +75,63 @@ ROOT_BY_ANOTHER_NAME: list[dict[str, Any]] = [
     {"log-opt": "path=/etc/x"},
     {"restart": "always"},
     {"user": "root"},
+    {"mount": "type=bind,src=/x/../..,dst=/host"},
+    {"mount": "type=bind,source=/,target=/host,bind-create-src"},
+    {"mount": "type=volume,source=other,target=/x,volume-subpath=../.."},
+    {"device": "nvidia.com/gpu=all"},
+    {"device": "/dev/nvidia0"},
+    {"network": "host,alias=x"},
+    {"ipc": "container:other"},
+    {"cgroupns": "HOST"},
+    {"security-opt": "no-new-privileges=false"},
+    {"env-file": "/proc/self/environ"},
     {"no-such-flag": "x"},
     {"": "x"},
 ]
+
+
+#: No policy gives these to a job.
+GIVEN_TO_NOBODY: list[dict[str, Any]] = [
+    {"annotation": "run.oci.keep_original_groups=1"},
+    {"use-api-socket": True},
+    {"mount": "type=image,source=other,target=/x"},
+    {"mount": "type=cluster,source=other,target=/x"},
+    {"mount": "type=npipe,source=/x,target=/x"},
+    {"volume": "/:/host:rshared"},
+    {"label": "launchd.agent=another"},
+    {"label": "launchd.gpu-lease=1"},
+    {"log-driver": "none"},
+    {"restart": "always"},
+    {"cidfile": "/etc/cron.d/x"},
+    {"label-file": "/etc/shadow"},
+    {"storage-opt": "SIZE=1000g"},
+    {"storage-opt": "size=1e3g"},
+    {"storage-opt": ["size=1g", "Size=1000g"]},
+    {"storage-opt": "overlay2.override_kernel_check=true"},
+    {"stop-timeout": -1},
+    {"stop-timeout": 10**9},
+    {"pull": "sometimes"},
+    {"volume": "/x/../../etc:/x"},
+    {"env-file": "/etc/../root/.env"},
+    {"env-file": "relative"},
+    {"tmpfs": "../x"},
+    {"mount": "type=tmpfs,target=/x,tmpfs-mode=setuid"},
+    {"privileged": [True]},
+    {"privileged": {"x": 1}},
+]  # fmt: skip
+
+#: Flags that take a number, each with a value around it.
+NUMBERS = (
+    *(("memory", "{}"), ("memory", "{}g"), ("shm-size", "{}"), ("memory-swap", "{}"), ("memory-reservation", "{}")),
+    *(("cpus", "{}"), ("cpu-quota", "{}"), ("cpu-period", "{}"), ("pids-limit", "{}"), ("stop-timeout", "{}")),
+    *(
+        ("ulimit", "nofile={}"),
+        ("health-interval", "{}h"),
+        ("device-read-bps", "/dev/x:{}"),
+        ("storage-opt", "size={}"),
+    ),
+    ("mount", "type=tmpfs,target=/x,tmpfs-size={}"),
+)
 
 
 def _refused(args: dict[str, Any], rules: ContainerRules) -> str | None:
@@ -88,6 +142,33 @@ def _refused(args: dict[str, Any], rules: ContainerRules) -> str | None:
     except InvalidSpec as error:
         return error.message
     return " ".join(policy.refusals(request, host_paths.resolve_rules(rules), facts)) or None
+
+
+@pytest.mark.parametrize("args", ROOT_BY_ANOTHER_NAME, ids=str)
+def test_a_refusal_names_what_was_asked_and_where_it_could_be_allowed(args: dict[str, Any]) -> None:
+    refused = _refused(args, ContainerRules()) or ""
+
+    (key,) = args
+    assert flag_name(key) in refused or f"local-container.{key}" in refused
+    assert "launch-config.yaml" in refused or "local-container." in refused or "is not there on this host" in refused
+
+
+@pytest.mark.parametrize("preset", ["public", "team", "trusted"])
+@pytest.mark.parametrize("args", GIVEN_TO_NOBODY, ids=str)
+def test_some_things_no_policy_gives(args: dict[str, Any], preset: str) -> None:
+    (key,) = args
+
+    assert f"resource_args.local-container.{key}" in (_refused(args, PRESETS[preset]["containers"]) or "")
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 400, "9" * 5000, "1" + "0" * 30, 10**400, 1e308], ids=lambda one: str(one)[:9]
+)
+@pytest.mark.parametrize(("flag", "value"), NUMBERS)
+def test_a_number_that_no_engine_can_hold_is_a_sentence(flag: str, value: str, number: Any) -> None:
+    written = number if value == "{}" else value.format(number if type(number) is str else int(number))
+
+    assert f"resource_args.local-container.{flag} must " in (_refused({flag: written}, ContainerRules()) or "")
 
 
 @pytest.mark.parametrize("args", ROOT_BY_ANOTHER_NAME, ids=str)
@@ -185,6 +266,22 @@ def test_a_socket_of_the_engine_is_found_by_where_it_lies(tmp_path: Path) -> Non
             assert "makes a job root" in " ".join(policy.refusals(request, rules, facts))
 
 
+def test_a_link_that_is_set_above_a_file_of_variables_is_not_followed(tmp_path: Path) -> None:
+    """Jobs may write to the directory that the policy grants for such files."""
+    data, secret = tmp_path / "data", tmp_path / "secret"
+    for directory in (data / "inner", secret):
+        directory.mkdir(parents=True)
+        (directory / "env").write_text(f"FROM={directory.name}\n")
+    request = host_paths.resolve(translate({"env-file": f"{data}/inner/env"}))
+    assert host_paths.read_variables(request, {}) == {"FROM": "inner"}
+
+    (data / "inner").rename(data / "other")
+    (data / "inner").symlink_to(secret)
+
+    with pytest.raises(InvalidSpec, match="cannot be read"):
+        host_paths.read_variables(request, {})
+
+
 # -- the same on a real engine
 
 
@@ -266,3 +363,38 @@ def test_a_container_has_no_more_than_dockers_own_rights(make_job: Callable[...,
     rights = int(lines[1], 16)
     assert not rights & 1 << 21, "the right to administer the system"
     assert "s3cret" not in lines
+
+
+ODD_WISHES: list[dict[str, Any]] = [
+    *({"tmpfs": path} for path in ("/", "/proc", "/proc/sys", "/dev", "/sys/fs/cgroup", "/etc", "/x:size=bad")),
+    *({"workdir": "../.."}, {"hostname": "a\nb"}, {"domainname": "x"}, {"stop-signal": "SIGNOPE"}),
+    *({"add-host": "x"}, {"add-host": "host:host-gateway"}, {"dns": "nonsense"}, {"dns": "127.0.0.1"}),
+    *({"platform": "no/such"}, {"network-alias": "db"}, {"cpuset-cpus": "0-9999"}, {"expose": "1-65535"}),
+    *({"pull": "never"}, {"volume": "/var/run/nvidia-container-devices/all"}, {"device-read-bps": "/etc/shadow:1m"}),
+]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("args", ODD_WISHES, ids=str)
+def test_an_odd_wish_ends_in_a_sentence_or_in_its_container(
+    make_job: Callable[..., Job], engine: TestEngine, args: dict[str, Any]
+) -> None:
+    job = make_job("grep -c . /proc/self/mounts; id -u; grep CapEff /proc/self/status", ContainerRules(), **args)
+    refusal, lines = None, []
+    try:
+        lines = _run(job).split()
+    except JobError as error:
+        refusal = error.message
+
+    assert refusal is None or (refusal.endswith(".") and engine.containers() == {})
+    assert not lines or int(lines[-1], 16) & 1 << 21 == 0, "no right to administer the system"
+
+
+@pytest.mark.engine
+def test_the_hosts_network_by_its_id_is_not_the_hosts_network(make_job: Callable[..., Job], engine: TestEngine) -> None:
+    with engine.client() as client:
+        network = client.networks(names=["host"])[0]["Id"]
+
+    text = _run(make_job("cat /proc/net/dev", ContainerRules(networks=("*",)), network=network))
+
+    assert [line.split(":")[0].strip() for line in text.splitlines()[2:]] == ["lo"]

@@ -110,6 +110,15 @@ def security(draft: Draft, _flag: str, value: str) -> None:
     draft.append("HostConfig.SecurityOpt", values.text(value))
 
 
+def storage(draft: Draft, _flag: str, value: str) -> None:
+    """Set how much may be written to the container's own file system: no more than the limit, in words of its own."""
+    name, text = values.pair(value)
+    if name != "size":
+        raise ValueError("must be size=..., the one option of storage drivers that is known")
+    values.size(text)
+    draft.enter("HostConfig.StorageOpt", name, text)
+
+
 def expose(draft: Draft, _flag: str, value: str) -> None:
     """Name ports that the container listens at."""
     for port in values.ports(value):

@@ -105,10 +105,24 @@ def bare_names(request: ContainerRequest) -> Iterator[str]:
         yield from (line for line in _lines_of(file.source) if "=" not in line)
 
 
+def _open(path: str) -> int:
+    """Open a file by a path that was followed to its end; a link that was put into it since then is an error."""
+    *directories, name = path.strip("/").split("/")
+    place = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for directory in directories:
+            below = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+            os.close(place)
+            place = below
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    finally:
+        os.close(place)
+
+
 def _lines_of(path: HostPath) -> list[str]:
     """Return the lines of a file of variables that say something; it is at the end of the path, and no link."""
     try:
-        descriptor = os.open(path.resolved or path.written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _open(path.resolved or path.written)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise InvalidSpec(f"The env-file {path.written} is no file.")

@@ -50,13 +50,7 @@ def _refuse_disk(host: Mapping[str, Any], limit: int | None) -> Iterator[str]:
 
 def _disk(host: Mapping[str, Any]) -> int | None:
     written = host.get("StorageOpt", {}).get(_SIZE)
-    if written is None:
-        return None
-    try:
-        return size(written)
-    except ValueError:
-        # The engine refuses it by its own sentence.
-        return None
+    return None if written is None else size(written)
 
 
 def _processors(host: Mapping[str, Any]) -> float:

@@ -131,7 +131,7 @@ def _options(fields: dict[str, str], switches: dict[str, bool]) -> dict[str, Any
     if "tmpfs-size" in fields:
         options["SizeBytes"] = values.size(fields["tmpfs-size"])
     if "tmpfs-mode" in fields:
-        options["Mode"] = int(fields["tmpfs-mode"], 8)
+        options["Mode"] = values.mode(fields["tmpfs-mode"])
     return options
 
 

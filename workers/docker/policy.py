@@ -153,7 +153,7 @@ def _refuse_engine_socket(wanted: str, source: str, rules: ContainerRules, facts
         return None
     return (
         f"{wanted} holds the container engine's socket {held[0]}, which makes a job root on this host;"
-        f" {_PLACE}.mounts grants it only where it names the socket itself."
+        f" {_PLACE}.mounts in launch-config.yaml grants it only where it names the socket itself."
     )
 
 
@@ -168,7 +168,10 @@ def _refuse_ungranted(wanted: str, bind: Bind, source: str, rules: ContainerRule
     if writable or (bind.read_only and not bind.relabel):
         return None
     how = "only to be read" if not bind.read_only else "without a change of its labels"
-    return f"{wanted} is granted {how} on this host (add :ro to the mount, or :rw to the path in {_PLACE}.mounts)."
+    return (
+        f"{wanted} is granted {how} on this host"
+        f" (add :ro to the mount, or :rw to the path in {_PLACE}.mounts in launch-config.yaml)."
+    )
 
 
 def _refuse_swappable(wanted: str, source: str, rules: ContainerRules) -> str | None:

@@ -8,12 +8,17 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+#: The engine's whole numbers have 64 bits.
+_MOST = (1 << 63) - 1
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])i?)?b?", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|[uµ]s|ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|µs|ms|s|m|h)", re.ASCII)
 _NANOSECONDS = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_CPUS = re.compile(r"\d+(?:\.\d{1,9})?", re.ASCII)
+_CPUS = re.compile(r"\d{1,10}(?:\.\d{1,9})?", re.ASCII)
+_MODE = re.compile(r"[0-7]{1,4}", re.ASCII)
+#: An engine that ends waits as long as one of its containers asks for.
+_LONGEST_STOP_SECONDS = 3600
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
 _MAX_PORT = 65535
 _TRUE, _FALSE = ("true", "1", "t"), ("false", "0", "f")
@@ -31,7 +36,14 @@ def size(value: str) -> int:
     match = _SIZE.fullmatch(value.strip())
     if match is None:
         raise ValueError("must be a number of bytes, such as 512m or 2g")
-    return int(float(match[1]) * (1 << _UNITS[(match[2] or "").lower()]))
+    return _whole(float(match[1]) * (1 << _UNITS[(match[2] or "").lower()]))
+
+
+def _whole(number: float) -> int:
+    """Return a number that the engine can hold as a whole one."""
+    if not -_MOST <= number <= _MOST:
+        raise ValueError("must be a smaller number")
+    return int(number)
 
 
 def size_or_unlimited(value: str) -> int:
@@ -42,9 +54,25 @@ def size_or_unlimited(value: str) -> int:
 def integer(value: str) -> int:
     """Return a whole number."""
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise ValueError("must be a whole number") from None
+    return _whole(number)
+
+
+def stop_seconds(value: str) -> int:
+    """Return how long the engine waits for a container that it stops when it ends itself, in seconds."""
+    seconds = integer(value)
+    if not 0 <= seconds <= _LONGEST_STOP_SECONDS:
+        raise ValueError(f"must be 0 to {_LONGEST_STOP_SECONDS} seconds: an engine that ends waits for it")
+    return seconds
+
+
+def mode(value: str) -> int:
+    """Return the permissions of a directory, given as octal digits."""
+    if not _MODE.fullmatch(value):
+        raise ValueError("must have a mode of octal digits, such as 1777")
+    return int(value, 8)
 
 
 def nano_cpus(value: str) -> int:
@@ -61,7 +89,7 @@ def nanoseconds(value: str) -> int:
         raise ValueError("must be a duration, such as 30s or 1m30s")
     # The Greek letter is also written as a Latin one.
     parts = _DURATION_PART.findall(re.sub("u(?=s)", "µ", value))
-    return sum(int(float(number) * _NANOSECONDS[unit]) for number, unit in parts)
+    return _whole(sum(float(number) * _NANOSECONDS[unit] for number, unit in parts))
 
 
 def switch(value: str) -> bool:
@@ -94,7 +122,7 @@ def ulimit(value: str) -> dict[str, Any]:
     name, _, limits = value.partition("=")
     soft, _, hard = limits.partition(":")
     try:
-        return {"Name": text(name), "Soft": int(soft), "Hard": int(hard or soft)}
+        return {"Name": text(name), "Soft": integer(soft), "Hard": integer(hard or soft)}
     except ValueError:
         raise ValueError("must be NAME=SOFT or NAME=SOFT:HARD, such as memlock=-1") from None
 
