@@ -30,9 +30,11 @@ def drain(
     if agent is not None:
         drain_at_server(agent, entity, url, state_dir)
         return
-    response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
+    directory = runtime_dir(config_path, state_dir)
+    asked = _agent_named(directory)
+    response = ask_agent(directory, command="drain")
     jobs = int(response.get("jobs") or 0)
-    echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
+    echo(f"{asked} takes no more jobs and ends after {format_jobs(jobs)}." if jobs else f"{asked} ends.")
 
 
 @click.command()
@@ -48,8 +50,10 @@ def undrain(
     if agent is not None:
         undrain_at_server(agent, entity, url, state_dir)
         return
-    ask_agent(runtime_dir(config_path, state_dir), command="undrain")
-    echo("The agent takes jobs.")
+    directory = runtime_dir(config_path, state_dir)
+    asked = _agent_named(directory)
+    ask_agent(directory, command="undrain")
+    echo(f"{asked} takes jobs.")
 
 
 @click.command()
@@ -58,9 +62,10 @@ def undrain(
 def detach(config_path: str | None, state_dir: Path | None) -> None:
     """Detach the agent: it ends now, its jobs run on, and the next agent here adopts them."""
     directory = runtime_dir(config_path, state_dir)
+    asked = _agent_named(directory)
     jobs = len(ask_agent(directory, command="status")["status"]["jobs"])
     ask_agent(directory, command="detach")
-    echo(f"The agent ends; {jobs_run_on(jobs)}." if jobs else "The agent ends.")
+    echo(f"{asked} ends; {jobs_run_on(jobs)}." if jobs else f"{asked} ends.")
 
 
 @click.command()
@@ -68,5 +73,12 @@ def detach(config_path: str | None, state_dir: Path | None) -> None:
 @report_errors(*LOCAL_ERRORS)
 def reload(config_path: str | None, state_dir: Path | None) -> None:
     """Make the agent read its configuration again; if it cannot be used, the old one stays in force."""
-    ask_agent(runtime_dir(config_path, state_dir), command="reload")
-    echo("The agent has read its configuration again.")
+    directory = runtime_dir(config_path, state_dir)
+    ask_agent(directory, command="reload")
+    echo(f"{_agent_named(directory)} has read its configuration again.")
+
+
+def _agent_named(directory: Path) -> str:
+    """Return the beginning of a sentence about an agent: a host may have one of its own beside that of `launchd up`."""
+    agent = ask_agent(directory, command="status")["status"]["agent"]
+    return f"Agent {agent['name']} (process {agent['pid']})" if agent["name"] else f"The agent (process {agent['pid']})"

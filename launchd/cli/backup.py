@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ipc.sizes import format_size
-from launchd.cli.database_url import data_options, read_url
+from launchd.cli.database_url import data_options, data_options_of_up, read_url
 from launchd.cli.errors import report_errors
 from launchd.cli.server_packages import require_packages
 from launchd.cli.terminal import echo
@@ -23,7 +23,7 @@ directory = click.Path(path_type=Path, file_okay=False)
 
 @click.command(epilog=BACKUP_EXAMPLES)
 @click.argument("target", type=directory)
-@data_options
+@data_options_of_up
 @click.option(
     "--link-from",
     metavar="BACKUP",

@@ -3,6 +3,7 @@
 Refuses passwords in an option.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 from click.core import ParameterSource
+
+from launchd.local.instance import ENVIRONMENT_VARIABLE, LocalInstance, default_directory
 
 VARIABLE = "LAUNCHD_DATABASE_URL"
 
@@ -36,6 +39,24 @@ def data_options(command: F) -> F:
 
     They are ``data_dir``, ``database`` and ``database_file``.
     """
+    return _data_options(command, of_up=False)
+
+
+def data_options_of_up(command: F) -> F:
+    """Give a command the same; without ``data_dir``, the server of `launchd up` is meant, where there is one."""
+    return _data_options(command, of_up=True)
+
+
+def _or_that_of_up(ctx: click.Context, parameter: click.Parameter, directory: Path | None) -> Path:
+    of_up = LocalInstance(Path(os.environ.get(ENVIRONMENT_VARIABLE) or default_directory(os.environ))).server_dir
+    found = directory or (of_up if of_up.is_dir() else None)
+    if found is None:
+        raise click.MissingParameter(ctx=ctx, param=parameter)
+    return found
+
+
+def _data_options(command: F, *, of_up: bool) -> F:
+    without = " [default: that of `launchd up`]." if of_up else "."
     for option in (
         click.option(
             "--database-file",
@@ -52,9 +73,10 @@ def data_options(command: F) -> F:
         ),
         click.option(
             "--data-dir",
-            required=True,
+            required=not of_up,
+            callback=_or_that_of_up if of_up else None,
             type=click.Path(path_type=Path, file_okay=False),
-            help="Directory of all data of the server.",
+            help=f"Directory of all data of the server{without}",
         ),
     ):
         command = option(command)

@@ -1,7 +1,9 @@
 """`launchd up` as a newcomer runs it, and jobs of every kind through it, by commands alone."""
 
+import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -24,7 +26,7 @@ def test_jobs_of_every_kind(up: LocalStackProcess, tmp_path: Path) -> None:
     code.mkdir()
     (code / "main.py").write_text("import os; print('from a directory', os.environ['WANDB_CONFIG'])")
     directory = up.output("launch", str(code), "-c", '{"epochs": 3}')
-    assert directory.splitlines()[-1].endswith(" s  finished")
+    assert " s  finished" in directory.splitlines()[-1]
     assert up.output("logs", directory.split()[1]) == 'from a directory {"epochs": 3}'
 
     repository = up.output("launch", make_repository(tmp_path / "repository"), "--git-version", "v1")
@@ -118,7 +120,9 @@ def test_it_ends_after_a_drain(up: LocalStackProcess, tmp_path: Path) -> None:
     item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done")
     up.wait_running(item_id)
 
-    assert up.output("drain") == "The agent takes no more jobs and ends after 1 job."
+    agent = up.status()["agent"]
+    named = f"Agent {agent['name']} (process {agent['pid']})"
+    assert up.output("drain") == f"{named} takes no more jobs and ends after 1 job."
     assert up.status()["agent"]["state"] == "draining"
     go_on.touch()
     assert up.process.wait(LEAVE_SECONDS) == 0
@@ -126,8 +130,9 @@ def test_it_ends_after_a_drain(up: LocalStackProcess, tmp_path: Path) -> None:
 
 
 def test_it_reads_its_configuration_again_and_detaches(up: LocalStackProcess) -> None:
-    assert up.output("reload") == "The agent has read its configuration again."
-    assert up.output("detach") == "The agent ends."
+    agent = up.status()["agent"]
+    assert up.output("reload").endswith(f" (process {agent['pid']}) has read its configuration again.")
+    assert up.output("detach").endswith(f" (process {agent['pid']}) ends.")
     assert up.process.wait(LEAVE_SECONDS) == 0
 
 
@@ -171,7 +176,7 @@ def test_a_launched_job_is_followed_with_its_output(up: LocalStackProcess) -> No
     lines = followed.stdout.decode().splitlines()
     assert followed.returncode == 1
     assert [line for line in lines if line in ("hello", "no line")] == ["hello", "no line"]
-    assert lines[-1].endswith(" s  failed")
+    assert " s  failed" in lines[-1]
     assert sum("(on host " in line for line in lines) == 1
     # What was followed is not shown again.
     assert followed.stderr.decode().splitlines() == [
@@ -179,3 +184,17 @@ def test_a_launched_job_is_followed_with_its_output(up: LocalStackProcess) -> No
     ]
     quiet = up.run("launch", "--no-follow", "--", "sh", "-c", "echo first; echo last; exit 3").stderr.decode()
     assert quiet.splitlines()[1:4] == ["The last lines of its output:", "  first", "  last"]
+
+
+def test_its_server_is_the_one_that_is_backed_up(up: LocalStackProcess, tmp_path: Path) -> None:
+    up.output("launch", "--", "true")
+    said = up.output("backup", str(tmp_path / "copy"))
+    assert said.startswith(f"{up.directory / 'server'} was backed up into {tmp_path / 'copy'}")
+    assert (tmp_path / "copy" / "backup.json").exists()
+
+
+def test_without_a_server_here_a_backup_says_what_it_misses(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path), "LAUNCHD_STATE_DIR": str(tmp_path / "none")}
+    command = [sys.executable, "-m", "launchd", "backup", str(tmp_path / "copy")]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, "Missing option '--data-dir'" in refused.stderr) == (2, True)
