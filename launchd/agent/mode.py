@@ -119,7 +119,7 @@ class AgentMode:
             return
         self.mode = mode
         self.why_draining = why if mode is Mode.DRAINING else None
-        self._session.stop_claiming()
+        self._session.stop_claiming(drains=mode is Mode.DRAINING)
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
 
     def _serve_again(self, why: str) -> None:

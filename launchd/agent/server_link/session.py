@@ -61,6 +61,7 @@ class QueueServerSession:
         self._incarnation = ""
         self._registrations: deque[float] = deque(maxlen=MOST_REGISTRATIONS)
         self._claims_ended = False
+        self._drains = False
 
     def start(self, config: AgentConfig, identity: AgentIdentity, remembered_id: str | None) -> None:
         """Register for the queues of ``config``, as the process of ``identity``, and claim from them.
@@ -126,23 +127,27 @@ class QueueServerSession:
         """Note that the main thread counts the slots of these items from now on."""
         self._permits[claimed.kind].count(len(claimed.items))
 
-    def stop_claiming(self) -> None:
-        """Claim no more; a registration goes on, stop requests are still heard, outcomes still reported."""
+    def stop_claiming(self, *, drains: bool = False) -> None:
+        """Claim no more; a registration goes on, stop requests are still heard, outcomes still reported.
+
+        With ``drains``, the server is told, as others look there.
+        """
         self._claims_ended = True
         self._end_pollers()
-        self._show_draining()
+        self._set_draining(drains=drains or self._drains)
 
     def resume_claiming(self, config: AgentConfig) -> None:
         """Claim again after :meth:`stop_claiming`: at once, or with the end of the registration that is under way."""
         self._claims_ended = False
-        self._show_draining()
+        self._set_draining(drains=False)
         protocol, registered = self._protocol, self.registered
         if protocol is not None and registered is not None and not self._pollers and not self.is_registering:
             self._start_pollers(protocol, registered, self._settings(config))
 
-    def _show_draining(self) -> None:
+    def _set_draining(self, *, drains: bool) -> None:
+        self._drains = drains
         if self._heartbeat is not None:
-            self._heartbeat.set_draining(drains=self._claims_ended)
+            self._heartbeat.set_draining(drains=drains)
 
     def _end_pollers(self) -> None:
         for poller in self._pollers:
@@ -228,7 +233,7 @@ class QueueServerSession:
         self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events, self._outputs)
         self._heartbeat.set_active_jobs(self._monitored, self._held)
         self._heartbeat.start()
-        self._show_draining()
+        self._heartbeat.set_draining(drains=self._drains)
 
     def _start_outputs(self, protocol: ServerProtocol, registered: Registered) -> None:
         if self._outputs is not None:
