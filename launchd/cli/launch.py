@@ -18,7 +18,7 @@ from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
-from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit
+from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit, within
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.terminal import echo
@@ -145,7 +145,8 @@ def launch(
     the job.
     """
     _check_what_is_launched(target, more, job, docker_image)
-    source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
+    found = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
+    source = within(found, build_context)
     options = JobOptions(
         entry_point=source.entry_point or DEFAULT_ENTRY_POINT,
         build_context=build_context,

@@ -24,12 +24,16 @@ _SOURCE_KEYS = frozenset({"job", "docker", "image_uri", "git", "uri"})
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The source to launch: ``directory``, ``repository`` or neither; ``entry_point`` is the command to run."""
+    """The source to launch: ``directory``, ``repository`` or neither; ``entry_point`` is the command to run.
+
+    It runs in ``build_context``, a directory of the source, where that is named.
+    """
 
     directory: Path | None = None
     repository: str | None = None
     version: str | None = None
     entry_point: tuple[str, ...] = ()
+    build_context: str | None = None
 
 
 def find_target(name: str | None, version: str | None, entry_point: tuple[str, ...]) -> Target:
@@ -108,10 +112,24 @@ def _object(value: object, what: str) -> dict[str, Any]:
     return dict(value or {})
 
 
+def within(target: Target, build_context: str | None) -> Target:
+    """Return a target whose command runs in ``build_context``, a directory of its own.
+
+    Raises:
+        click.UsageError: a local directory has no such one.
+    """
+    if target.directory is not None and build_context:
+        place = (target.directory / build_context).resolve()
+        if not place.is_dir() or not place.is_relative_to(target.directory.resolve()):
+            raise click.UsageError(f"{target.directory} has no directory {build_context!r}, which -b names.")
+    return msgspec.structs.replace(target, build_context=build_context)
+
+
 def _require_source(target: Target, spec: Mapping[str, Any]) -> None:
     if target.directory is not None:
-        if not has_default_script(target.directory):
-            problem = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
+        place = target.directory / (target.build_context or "")
+        if not has_default_script(place):
+            problem = f"{place} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
             raise click.UsageError(problem)
     elif not _SOURCE_KEYS & spec.keys():
         raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")

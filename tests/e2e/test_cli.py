@@ -198,3 +198,19 @@ def test_without_a_server_here_a_backup_says_what_it_misses(tmp_path: Path) -> N
     command = [sys.executable, "-m", "launchd", "backup", str(tmp_path / "copy")]
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (refused.returncode, "Missing option '--data-dir'" in refused.stderr) == (2, True)
+
+
+def test_a_directory_within_a_directory_is_launched(up: LocalStackProcess, tmp_path: Path) -> None:
+    inner = tmp_path / "code" / "jobs" / "hello"
+    inner.mkdir(parents=True)
+    (inner / "main.py").write_text("import os; print('in', os.path.basename(os.getcwd()))")
+    (tmp_path / "outside").mkdir()
+
+    launched = up.output("launch", str(tmp_path / "code"), "-b", "jobs/hello")
+    assert up.output("logs", launched.split()[1]) == "in hello"
+    for wrong in ("jobs/none", "../outside"):
+        refused = up.run("launch", str(tmp_path / "code"), "-b", wrong)
+        assert (refused.returncode, f"has no directory '{wrong}', which -b names.".encode() in refused.stderr) == (
+            2,
+            True,
+        )
