@@ -99,7 +99,7 @@ def translated(doing: str) -> Iterator[None]:
         raise AwsRefused(f"AWS would refuse {doing}: {_in_a_line(error)}.", "ParamValidation") from error
     except _NO_CREDENTIALS as error:
         raise AwsRefused(
-            f"This host has no credentials for AWS, which {doing} needs: {_in_a_line(error)}.",
+            f"This host has no credentials for AWS, to be used for {doing}: {_in_a_line(error)}.",
             NO_CREDENTIALS,
             _HOW_TO_LOG_IN,
         ) from error

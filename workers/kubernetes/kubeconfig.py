@@ -5,6 +5,7 @@ and removed before anything is asked. It is read in a fork, as that would take a
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
         ) from error
     told = msgspec.json.decode(answer, type=_Told)
     if told.route is None:
-        raise HostError(f"The kubeconfig of this host cannot be used: {_words(told.why)}.", hint=_HINT)
+        raise HostError(f"The kubeconfig {path} of this host cannot be used: {_words(told.why)}.", hint=_HINT)
     return told.route
 
 
@@ -148,11 +149,15 @@ def _words(why: object) -> str:
 def _told(path: str, context: str | None) -> _Told:
     try:
         return _Told(_read(path, context))
+    except OSError as error:
+        return _Told(why=": ".join(str(part) for part in (error.strerror, error.filename) if part) or str(error))
     except _ERRORS as error:
         return _Told(why=str(error))
 
 
 def _read(path: str, context: str | None) -> Route:
+    if not any(Path(part).exists() for part in path.split(os.pathsep)):
+        raise config.ConfigException("there is no such file")
     merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]
     if merged is None:
         raise config.ConfigException("the kubeconfig is empty")

@@ -122,7 +122,7 @@ def test_a_kubeconfig_that_is_no_yaml_is_a_sentence(tmp_path: Path) -> None:
     said = ask_workers(ClusterUse(KubernetesConfig(config_file=str(tmp_path / "kubeconfig"))), {"HOME": str(tmp_path)})
 
     assert isinstance(said, Hindrance)
-    assert said.why.startswith("The kubeconfig of this host cannot be used: ")
+    assert " of this host cannot be used: while parsing" in said.why
 
 
 # -- a process that may load SDKs

@@ -216,7 +216,7 @@ def test_a_connection_that_the_server_ended_is_made_again(plain: Cluster, tmp_pa
 def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "kubeconfig").write_text("clusters: [")
 
-    with pytest.raises(HostError, match="The kubeconfig of this host cannot be used: while parsing"):
+    with pytest.raises(HostError, match="kubeconfig of this host cannot be used: while parsing"):
         KubernetesApi(Access(str(tmp_path / "kubeconfig"))).connect()
-    with pytest.raises(HostError, match="cannot be used"):
+    with pytest.raises(HostError, match="missing of this host cannot be used: there is no such file"):
         KubernetesApi(Access(str(tmp_path / "missing"))).connect()
