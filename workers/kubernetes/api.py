@@ -146,6 +146,9 @@ class KubernetesApi:
                 raise _unavailable(error) from error
             if response.status >= 300:
                 self._refuse(response, connected)
+            if response.headers.get_content_type() == "text/html":
+                # A page for people, to log in for instance: no log of a job either.
+                raise _of_another(connected, response)
             yield response
         except BaseException:
             connection.close()

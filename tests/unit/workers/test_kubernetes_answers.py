@@ -102,6 +102,17 @@ def test_what_is_no_kubernetes_says_nothing_of_a_job(
         assert api.get(JOB)["from"] == "first"
 
 
+def test_a_page_for_people_is_no_log_of_a_job(server: Answers, tmp_path: Path) -> None:
+    server.next.append((200, HTML, {"Content-Type": "text/html; charset=utf-8"}))
+
+    with (
+        closing(KubernetesApi(write(tmp_path / "kubeconfig", server.url))) as api,
+        pytest.raises(RunnerUnavailable, match="is no Kubernetes API"),
+        api.follow(f"{JOB}/log", 5.0) as pieces,
+    ):
+        list(pieces)
+
+
 @pytest.mark.parametrize("body", [b"404 page not found\n", b'{"kind": "Status", "reason": "NotFound"}'])
 def test_what_kubernetes_does_not_have_is_not_there(server: Answers, tmp_path: Path, body: bytes) -> None:
     server.next.append((404, body, {}))
