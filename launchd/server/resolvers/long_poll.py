@@ -32,5 +32,6 @@ async def wait_for(
                 found = await poll(watch)
                 if is_answer(found) or watch.gone or notifier.closed:
                     return found
-                if not await waiter.notified_before(deadline):
+                # A server that stops asks the database no more, whose disk may be slow, and hands nothing out.
+                if not await waiter.notified_before(deadline) or notifier.closed:
                     return found
