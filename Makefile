@@ -96,7 +96,7 @@ lock: $(VENV)/.dev ## Pin the newest compatible versions, with their hashes, in 
 			--constraint "$$all" --output-file requirements/$(extra).lock &&) true
 
 lock-client: $(VENV)/.dev ## Pin a version of W&B's client and its requirements for the tests (WANDB=0.31.0)
-	@echo "wandb[launch]==$(WANDB)" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate \
+	@printf '%s\n' "wandb[launch]==$(WANDB)" wandb-workspaces | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate \
 		--quiet --output-file tests/compat/requirements-wandb-$(WANDB).txt > /dev/null
 
 clean: ## Remove the environment and every cache

@@ -68,6 +68,8 @@ LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
 
 EXPORTS = "`Run.download_history_exports`, with pyarrow on the queue server"
 
+REPORTS = "`wandb_workspaces`: reports and workspaces are saved, read, changed, listed and deleted"
+
 REFUSED = "custom charts, automations, integrations and registries are refused with a sentence"
 
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
@@ -114,7 +116,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "`wandb.Api()`": (
         *(READ_RUN, READ_RUNS, CHANGE_RUN, EXPORTS),
         *(READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS),
-        *(SELDOM, PEOPLE, REFUSED),
+        *(SELDOM, PEOPLE, REPORTS, REFUSED),
     ),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "Beside the newest client (0.31.0 itself: beside 0.20.1)": (BESIDE_NEWEST, READS_NEWEST),

@@ -14,14 +14,17 @@ _MARK = re.compile(rb"\b(query|mutation|fragment) \w+ ")
 #: A line that the client replaces before it sends the text.
 _REPLACED = re.compile(r"^\s*_\w+_\s*$", re.MULTILINE)
 _LONGEST = 20_000
+#: W&B's, by the names that programs import.
+_PACKAGES = ("wandb", "wandb_workspaces")
 
 
 class Operations:
     """What one version of the client may send. Texts that are put together at run time are left out."""
 
     def __init__(self, home: Path) -> None:
-        (package,) = (home / "lib").glob("python3*/site-packages/wandb")
-        self._texts = [*_python_texts(package), *_core_texts(package / "bin" / "wandb-core")]
+        (packages,) = (home / "lib").glob("python3*/site-packages")
+        core = packages / "wandb" / "bin" / "wandb-core"
+        self._texts = [text for name in _PACKAGES for text in _python_texts(packages / name)] + [*_core_texts(core)]
         self._fragments = {name: text for whole in self._texts for name, text in _named(_FRAGMENT, whole)}
 
     def complaints(self, schema: GraphQLSchema) -> dict[str, set[str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import ALERT, EXPORTS, REFUSED, SELDOM, VERIFY_HOST, command
+from tests.compat.commands import ALERT, EXPORTS, REFUSED, REPORTS, SELDOM, VERIFY_HOST, command
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
 from tests.support.waiting import patience
@@ -55,6 +55,22 @@ def test_the_server_is_verified(wandb_env: WandbEnv) -> None:
     assert done.returncode == 0, done.stdout
     failed = [line.partition(".")[0] for line in done.stdout.splitlines() if "\u274c" in line]
     assert failed == ["Checking requests to base url", "Checking requests made over signed URLs"], done.stdout
+
+
+@pytest.mark.long
+@command(REPORTS)
+def test_reports_and_workspaces_are_kept(wandb_env: WandbEnv) -> None:
+    answer = wandb_env.script("reports", project="reports")
+
+    assert "without an account" in answer.pop("shared")
+    assert answer == {
+        "back": ["Renamed", "about loss", ["H1", "P", "PanelGrid"]],
+        "listed": ["Renamed"],
+        "workspace": ["Second", ["Section"]],
+        "is_another": True,
+        "deleted": True,
+        "left": [],
+    }
 
 
 @pytest.mark.long

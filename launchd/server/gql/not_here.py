@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from launchd.server.store.artifacts.links import NO_REGISTRIES
 
 _AUTOMATIONS = "This queue server has no automations; its metrics show what happens, and run.alert() sends a word."
+_LINKS_FOR_ALL = "This queue server has no links that show a report without an account: give people accounts."
 
 NOT_HERE: Mapping[str, str] = {
     "createCustomChart": "This queue server keeps no custom charts: log the values, and draw what history() gives.",
@@ -29,6 +30,10 @@ NOT_HERE: Mapping[str, str] = {
     "teamMembers": NO_REGISTRIES,
     "featureFlags": NO_REGISTRIES,
     "artifactCollections": NO_REGISTRIES,
+    "accessTokens": _LINKS_FOR_ALL,
+    "createAccessToken": _LINKS_FOR_ALL,
+    "updateAccessTokenProjects": _LINKS_FOR_ALL,
+    "revokeAccessToken": _LINKS_FOR_ALL,
     "renameProject": "Projects keep their name on this queue server.",
     "deleteModel": "Projects are not deleted on this queue server: delete their runs and artifacts.",
     "createAnonymousEntity": "This queue server has no anonymous accounts: its administrator makes accounts.",

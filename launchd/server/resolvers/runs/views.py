@@ -34,7 +34,7 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 @mutation.field("deleteView")
 async def remove(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     await info.context.write(views.remove, info.context.viewer, input["id"])
-    return {"success": True}
+    return {"success": True, "pending_drafts": []}
 
 
 @project.field("allViews")
