@@ -36,9 +36,12 @@ class FetchedPythons:
         order = self._context.order
         return order.venv.fetch_pythons and (order.user is None or order.install_user is not None)
 
-    def paths(self) -> tuple[str, ...]:
-        """Return the interpreters, the newest first."""
-        return tuple(path for _, path in sorted(self._found(), reverse=True))
+    def by_path(self) -> dict[str, str]:
+        """Return the versions of the interpreters by their paths, the newest first.
+
+        None is run to say its version: the agent may be root, and they are another user's.
+        """
+        return {path: str(version) for version, path in sorted(self._found(), reverse=True)}
 
     def fetch(self, wanted: WantedPython) -> None:
         """Let uv fetch one that fits.

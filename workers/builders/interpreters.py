@@ -6,7 +6,7 @@ What a project asks for is `requires-python` of its `pyproject.toml`, and the ve
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 import msgspec
@@ -56,9 +56,11 @@ class WantedPython(msgspec.Struct, frozen=True):
 
 
 def find_python(
-    wanted: WantedPython, usual: str, others: Sequence[str], search_path: str, fetched: Sequence[str] = ()
+    wanted: WantedPython, usual: str, others: Sequence[str], search_path: str, fetched: Mapping[str, str] | None = None
 ) -> str:
     """Return an interpreter that fits: ``usual``, one of ``others``, one on ``search_path``, or of ``fetched``.
+
+    The versions of ``fetched`` are known; the others are asked for theirs.
 
     Raises:
         NoFittingPython: this host has none.
@@ -66,8 +68,9 @@ def find_python(
     if wanted == WantedPython():
         return usual
     seen: dict[str, str] = {}
-    for path in (*_candidates(usual, others, search_path), *fetched):
-        version = _version_of(path)
+    known = fetched or {}
+    for path in (*_candidates(usual, others, search_path), *known):
+        version = known.get(path) or _version_of(path)
         if version is not None and wanted.fits(version):
             return path
         if version is not None:

@@ -81,7 +81,7 @@ class VenvBuilder:
     def _python(self, project: Project, context: JobContext) -> str:
         key = project.directory, project.place
         if key not in self._pythons:
-            fetched = FetchedPythons(_cache_directory(context), context).paths()
+            fetched = FetchedPythons(_cache_directory(context), context).by_path()
             search_path = tool_environment(context.order.user, {})["PATH"]
             # What is on the host comes before what was brought to it.
             self._pythons[key] = find_python(

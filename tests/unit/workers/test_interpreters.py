@@ -4,10 +4,12 @@ import functools
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -17,6 +19,8 @@ import pytest
 
 from ipc.errors import BuildError
 from ipc.settings import VenvConfig
+from ipc.work_order import JobUser
+from launchd.agent.job_users import named_user
 from tests.support.http_servers import LocalServer, serving
 from tests.unit.workers.test_venv import SYSTEM_PYTHON, output_of
 from workers.builders.interpreters import WantedPython, find_python
@@ -218,3 +222,37 @@ def test_a_version_that_is_nowhere_is_told(
     monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
     with pytest.raises(BuildError, match="that takes uv, which this agent does not have"):
         VenvBuilder().build(Project(context.work, python="3.2"), context)
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_what_is_fetched_belongs_to_none_of_the_jobs_users(
+    make_context: ContextMaker, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mirror.exists()
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with tempfile.TemporaryDirectory() as directory:
+        # Other users may pass through here, unlike through pytest's own directories.
+        shared = Path(directory)
+        shared.chmod(0o755)
+        usual = interpreter(shared, "usual", "echo 3.8.1")
+        venv = VenvConfig(cache_dir=str(shared / "venvs"), python=usual, fetch_pythons=True)
+        users = {"user": named_user("nobody"), "install_user": JobUser(63999, 63999, "/nonexistent")}
+        context = make_context(venv=venv, directory=str(shared / "job"), **users)
+        context.work.mkdir(parents=True)
+        (shared / "job").chmod(0o711)
+        project = project_of_the_tests_python(context)
+        for path in (context.work, context.work / "pyproject.toml"):
+            shutil.chown(path, "nobody")
+
+        build = VenvBuilder().build(project, context)
+
+        fetched = [path for path in (shared / "venvs" / "pythons").rglob("*") if not path.is_symlink()]
+        assert {path.stat().st_uid for path in fetched} == {63999}
+        writable = [path for path in fetched if path.stat().st_mode & 0o022 and path.name != ".lock"]
+        assert writable == []
+        asked = ["python", "-c", "import os, sys; print(os.getuid(), os.path.dirname(sys.base_prefix))"]
+        done = subprocess.run(
+            asked, env={"PATH": build.path[0]}, user="nobody", capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == [str(users["user"].uid), str(shared / "venvs" / "pythons")]
