@@ -39,6 +39,7 @@ APART = (
     "tests/process/test_python_containers.py",
     "tests/process/test_sagemaker.py",
     "tests/process/test_vertex.py",
+    "tests/process/test_watched_builds.py",
     "tests/unit/workers/test_venv.py",
 )
 
