@@ -98,11 +98,15 @@ def packed(contents: Mapping[str, bytes]) -> bytes:
 
 
 def unpacked(data: bytes) -> dict[str, bytes] | None:
-    """Return the members of an archive, None for what is none, or is compressed: it may be bigger than it looks."""
+    """Return the members of an archive, None for what is none, or may be bigger than it looks.
+
+    Compressed members may, and those that share their bytes.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            if any(one.compress_type != zipfile.ZIP_STORED or one.file_size > len(data) for one in members):
+            is_compressed = any(one.compress_type != zipfile.ZIP_STORED for one in members)
+            if is_compressed or sum(one.file_size for one in members) > len(data):
                 return None
             return {one.filename: archive.read(one) for one in members}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError):

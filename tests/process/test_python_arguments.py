@@ -161,7 +161,7 @@ LAUNCHING = {
         "one", lambda run: run.logs(), "one\n", {"entry_point": None, "config": {"git": {"repo": REPOSITORY}}}
     ),
     "name": Row("first", lambda run: run.logs(), "first\n", {"entry_point": ["sh", "-c", "echo $WANDB_NAME"]}),
-    "resource": Row("kubernetes", says("The Kubernetes cluster cannot be reached from this host"), YES),
+    "resource": Row("kubernetes", says("There is no kubeconfig for the agent's user"), YES),
     "resource_args": Row({"local-process": {"a": 1}}, says("local-process takes none"), YES),
     "project": Row("vision", lambda run: run.project, "vision"),
     "entity": Row("them", lambda run: run.entity, "them"),

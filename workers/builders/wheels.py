@@ -48,9 +48,20 @@ class _Pylock(msgspec.Struct, frozen=True):
     packages: list[_Package] = []
 
 
+class _ArchiveInfo(msgspec.Struct, frozen=True):
+    """Of PEP 610; pip before 23.1 knows the older ``hash`` alone, as `sha256=ab12`."""
+
+    hashes: dict[str, str] = {}
+    hash: str = ""
+
+    def all_hashes(self) -> dict[str, str]:
+        name, _, digest = self.hash.partition("=")
+        return self.hashes or ({name: digest} if digest else {})
+
+
 class _DownloadInfo(msgspec.Struct, frozen=True):
     url: str
-    archive_info: _File | None = None
+    archive_info: _ArchiveInfo | None = None
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -101,7 +112,7 @@ def _of_package(package: _Package) -> Wheel:
 
 def _of_installed(installed: _Installed) -> Wheel:
     info = installed.download_info
-    files = [] if info.archive_info is None else [_File(url=info.url, hashes=info.archive_info.hashes)]
+    files = [] if info.archive_info is None else [_File(url=info.url, hashes=info.archive_info.all_hashes())]
     return _wheel(installed.metadata.name, files, info.url if installed.is_direct else "")
 
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from launchd.client.file_packs import PACKS_PATH
 from launchd.server.app import create_app
 from launchd.server.routes.pages import RUN_PATH, SWEEP_PATH
 from launchd.server.routes.telemetry import TELEMETRY_PATH
@@ -15,7 +16,8 @@ from tests.support.field_args import LINKS_ALONE, ROUTES, Reach
 from tests.support.server import RunningServer
 from tests.support.tenant import Tenant
 
-FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH, TELEMETRY_PATH}
+#: That of packs tells its limits, and each file of a pack by a link of its own (`test_file_packs`).
+FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH, TELEMETRY_PATH, PACKS_PATH}
 
 
 @pytest.fixture(scope="module")

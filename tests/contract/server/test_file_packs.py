@@ -79,6 +79,20 @@ def test_a_link_is_for_its_file_and_its_action_alone(api: Api, server: RunningSe
     assert requests.put(server.url + PACKS_PATH, b"x" * 1000, timeout=20).status_code == 403
 
 
+def overlapping(members: int) -> bytes:
+    """Return an archive that lists one file of 1 MB as many members."""
+    whole = packed({"a": b"x" * 1_000_000})
+    place, end = whole.index(b"PK\x01\x02"), whole[-22:]
+    listed = whole[place:-22] * members
+    counts = members.to_bytes(2, "little") * 2 + len(listed).to_bytes(4, "little")
+    return whole[:place] + listed + end[:8] + counts + end[16:]
+
+
+def test_members_that_share_their_bytes_are_not_unpacked() -> None:
+    assert list(unpacked(overlapping(1)) or {}) == ["a"]
+    assert unpacked(overlapping(1000)) is None
+
+
 @pytest.mark.parametrize("kind", ["no archive", "compressed", "too many", "too big", "empty"])
 def test_what_is_no_pack_is_refused(api: Api, server: RunningServer, kind: str) -> None:
     tokens = announced(Logging(api, contents_of(70 if kind == "too many" else 1)))

@@ -139,7 +139,9 @@ def packed_interpreter(directory: Path) -> tuple[str, Path]:
 
 def _without_tests(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     left_out = {"test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib", "tkinter"}
-    return None if left_out & set(member.name.split("/")) else member
+    # Debian's has a link to its settings, which uv would not unpack.
+    leads_out = member.issym() and member.linkname.startswith("/")
+    return None if leads_out or left_out & set(member.name.split("/")) else member
 
 
 @pytest.fixture

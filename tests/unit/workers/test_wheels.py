@@ -28,6 +28,16 @@ def test_both_tools_say_the_same() -> None:
     assert expected.line() == f"tiny-one==1.0+cpu --hash=sha256:{DIGEST}"
 
 
+def test_the_hash_of_an_older_pip_is_read() -> None:
+    url = "https://a.example/tiny_one-1.0-py3-none-any.whl"
+    info = {"url": url, "archive_info": {"hash": f"sha256={DIGEST}"}}
+    installed = {"download_info": info, "metadata": {"name": "tiny.one", "version": "1.0"}}
+
+    [wheel] = wheels_of_report(json.dumps({"version": "1", "install": [installed]}).encode())
+
+    assert wheel.line() == f"tiny-one==1.0 --hash=sha256:{DIGEST}"
+
+
 def test_a_wheel_at_an_address_is_installed_from_there() -> None:
     url = "https://a.example/tiny_one-1.0-py3-none-any.whl"
     pylock = f'{HEAD}name = "tiny-one"\narchive = {{ url = "{url}", hashes = {{ sha256 = "{DIGEST}" }} }}\n'.encode()
