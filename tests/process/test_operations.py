@@ -67,8 +67,8 @@ def jobs_in_phase(testbed: Testbed, phase: str) -> list[str]:
 # Leaving, and coming back.
 
 
-def test_after_sigterm_jobs_run_on_and_the_next_agent_has_them(testbed: Testbed) -> None:
-    item = testbed.push("sh", "-c", PRINTING)
+def test_after_sigterm_jobs_run_on_and_the_next_agent_has_them(testbed: Testbed, gate: Gate) -> None:
+    item = testbed.push("sh", "-c", f"{PRINTING}; {gate.wait}")
     agent = testbed.start_agent()
     wait_running(testbed, item)
     assert agent.terminate() == 0
@@ -76,6 +76,7 @@ def test_after_sigterm_jobs_run_on_and_the_next_agent_has_them(testbed: Testbed)
     assert testbed.processes() != []
 
     testbed.start_agent()
+    gate.open()
     (ended,) = testbed.wait_over([item])
     assert ended.state == "FINISHED"
     assert output(testbed, item) == "".join(f"line {number}\n" for number in range(100))

@@ -80,6 +80,15 @@ def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield server.url
 
 
+#: Ways in which a host names an index, and in which a project does.
+SELDOM = [
+    ("a variable", "--index-url"),
+    ("a file", "--extra-index-url"),
+    ("an argument", "--extra-index-url"),
+    ("an argument", "--index-url"),
+]
+
+
 @pytest.fixture(params=["uv", "pip"])
 def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "pip":
@@ -153,8 +162,14 @@ def test_a_project_with_something_to_build_has_the_same_indexes(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("option", ["--extra-index-url", "--index-url"])
-@pytest.mark.parametrize("how", ["a variable", "a file", "an argument"])
+@pytest.mark.parametrize(
+    ("how", "option"),
+    [
+        ("a variable", "--extra-index-url"),
+        ("a file", "--index-url"),
+        *(pytest.param(how, option, marks=pytest.mark.long) for how, option in SELDOM),
+    ],
+)
 def test_an_index_of_the_project_takes_no_name_of_the_hosts(
     make_context: ContextMaker,
     tmp_path: Path,
