@@ -98,7 +98,9 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
         HostError: it cannot be used, or has no such context.
     """
     try:
-        answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context)), READ_SECONDS)
+        # Made here, so that it goes also where the fork is ended.
+        with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
+            answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context, keys)), READ_SECONDS)
     except (NoAnswer, OSError) as error:
         raise HostError(
             f"The kubeconfig {path} of this host cannot be read: {_words(error)}.",
@@ -146,33 +148,32 @@ def _words(why: object) -> str:
     return " ".join(str(why).split()).rstrip(".")
 
 
-def _told(path: str, context: str | None) -> _Told:
+def _told(path: str, context: str | None, keys: str) -> _Told:
     try:
-        return _Told(_read(path, context))
+        return _Told(_read(path, context, keys))
     except OSError as error:
         return _Told(why=": ".join(str(part) for part in (error.strerror, error.filename) if part) or str(error))
     except _ERRORS as error:
         return _Told(why=str(error))
 
 
-def _read(path: str, context: str | None) -> Route:
+def _read(path: str, context: str | None, keys: str) -> Route:
     if not any(Path(part).exists() for part in path.split(os.pathsep)):
         raise config.ConfigException("there is no such file")
     merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]
     if merged is None:
         raise config.ConfigException("the kubeconfig is empty")
     settings = _Settings()
-    with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
-        loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
-            config_dict=merged, active_context=context, temp_file_path=keys
-        )
-        with _complaints() as complaints:
-            loader.load_and_set(settings)  # type: ignore[no-untyped-call]
-        if complaints:
-            raise config.ConfigException(f"{_program(loader)}: {complaints[-1]}")
-        # What ends is read again as a whole: certificates may end too.
-        settings.refresh_api_key_hook = None
-        return settings.route(_namespace(loader), _expires(loader))
+    loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
+        config_dict=merged, active_context=context, temp_file_path=keys
+    )
+    with _complaints() as complaints:
+        loader.load_and_set(settings)  # type: ignore[no-untyped-call]
+    if complaints:
+        raise config.ConfigException(f"{_program(loader)}: {complaints[-1]}")
+    # What ends is read again as a whole: certificates may end too.
+    settings.refresh_api_key_hook = None
+    return settings.route(_namespace(loader), _expires(loader))
 
 
 @contextmanager

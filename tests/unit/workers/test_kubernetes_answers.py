@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -172,6 +173,7 @@ def test_a_program_that_hangs_is_ended_and_named(
     server: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubeconfig, "READ_SECONDS", 1.5)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     number = tmp_path / "pid"
     script = f"import os, pathlib, time; pathlib.Path({str(number)!r}).write_text(str(os.getpid())); time.sleep(600)"
     access = write(tmp_path / "kubeconfig", server.url, program(sys.executable, "-c", script))
@@ -183,6 +185,7 @@ def test_a_program_that_hangs_is_ended_and_named(
 
     assert "(exec) may hang" in (error.value.hint or "")
     wait_until(lambda: not psutil.pid_exists(int(number.read_text())), what="the program is gone")
+    assert list(tmp_path.glob("launchd-kubernetes-*")) == []
 
 
 def test_a_cluster_that_moved_is_found_by_the_kubeconfig_that_says_so(server: Answers, tmp_path: Path) -> None:
