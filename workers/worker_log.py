@@ -13,19 +13,19 @@ log = logging.getLogger(__name__)
 def open_log(directory: Path) -> None:
     """Send log records, and the stacks of all threads on a fatal signal, to the log in the job's ``directory``."""
     try:
-        stream = (directory / WORKER_LOG_FILE).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+        handler = logging.FileHandler(directory / WORKER_LOG_FILE, encoding="utf-8", errors="backslashreplace")
     except OSError:
         # On a full disk, say. A job that runs is watched, and stopped, without a log as well.
         log.exception("The worker's log cannot be opened; it goes to the agent's.")
         return
-    handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter())
     logging.basicConfig(handlers=[handler], force=True)
     root = logging.getLogger()
     if root.level != logging.INFO:
         # That writes to every logger there is: each worker would have a copy of the memory where they lie.
         root.setLevel(logging.INFO)
-    faulthandler.enable(stream)
+    assert handler.stream is not None, "it is opened at once"
+    faulthandler.enable(handler.stream)
 
 
 def close_log() -> None:

@@ -41,17 +41,22 @@ _LOG = b"\x01\0\0\0" + len(_LINE).to_bytes(4, "big") + _LINE
 @contextmanager
 def rehearsed_engine(directory: Path) -> Iterator[str]:
     """Give the address of an engine that is there as long as the block lasts."""
-    path = f"{directory}/{_SOCKET}"
-    with _Server(path, _Handler) as server:
-        pid = os.fork()
-        if pid == 0:
-            _serve(server)
+    # The path of a socket is a short one; that of the directory may be long.
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    path = f"/proc/self/fd/{place}/{_SOCKET}"
     try:
-        yield f"unix://{path}"
+        with _Server(path, _Handler) as server:
+            pid = os.fork()
+            if pid == 0:
+                _serve(server)
+        try:
+            yield f"unix://{path}"
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            Path(path).unlink()
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        Path(path).unlink()
+        os.close(place)
 
 
 def _serve(server: "_Server") -> NoReturn:

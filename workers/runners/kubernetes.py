@@ -138,8 +138,8 @@ class KubernetesRunner(Runner):
         if claim is not None:
             _refuse(policy.claim_refusals([arguments.manifest, *services], claim.name))
         read_patience(self._order)
-        # What has a wrong form is told before anything is fetched or built.
-        form = Content(self._order.name, "", "", {}, environment={}, image=image or _IMAGE_TO_COME)
+        # What has a wrong form is told before anything is fetched or built. A project may turn out to be an image.
+        form = Content(self._order.name, "", "", {}, environment={}, image=image or _IMAGE_TO_COME, image_is_given=True)
         workload_object(arguments, form)
 
     def _require_image(self, image: str) -> None:

@@ -87,8 +87,7 @@ class LocalContainerRunner(Runner):
     @classmethod
     @contextmanager
     def _rehearsed(cls, order: WorkOrder, context: JobContext) -> Iterator[Runner]:  # noqa: ARG003 (the interface's)
-        # The path of a socket is a short one: its name lies above the job's directory.
-        with rehearsed_engine(Path(order.directory).parents[1]) as address:
+        with rehearsed_engine(Path(order.directory)) as address:
             runner = cls(msgspec.structs.replace(order, docker=DockerConfig(host=address)))
             yield runner
             runner._close()

@@ -486,7 +486,10 @@ def test_a_limit_that_the_host_cannot_hold_is_refused(directory: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limits", "words"),
-    [({"memory": "much"}, "memory must be a number of bytes"), ({"processes": "4"}, "Expected `int")],
+    [
+        ({"memory": "much"}, "memory must be a number of bytes"),
+        ({"processes": "4"}, "processes must be a whole number or null, and is text"),
+    ],
 )
 def test_limits_that_are_none_are_named(limits: dict[str, object], words: str, directory: Path) -> None:
     with pytest.raises(InvalidSpec, match=words):

@@ -97,12 +97,13 @@ def test_ten_million_characters_may_be_sent_where_they_are_ignored(api: Api) -> 
 
 
 def test_pages_of_any_origin_may_use_links(api: Api) -> None:
-    logged = Logging(api, {"a": b"a"})
+    content = fresh_name("a").encode()
+    logged = Logging(api, {"a": content})
     (node,) = logged.announce()
     asked = {"Origin": "https://pages.example", "Access-Control-Request-Method": "PUT"}
     allowed = requests.options(str(node["uploadUrl"]), headers=asked, timeout=20)
     assert (allowed.status_code, allowed.headers["Access-Control-Allow-Origin"]) == (204, "*")
-    done = requests.put(str(node["uploadUrl"]), b"a", headers={"Origin": "https://pages.example"}, timeout=20)
+    done = requests.put(str(node["uploadUrl"]), content, headers={"Origin": "https://pages.example"}, timeout=20)
     assert (done.status_code, done.headers["Access-Control-Allow-Origin"]) == (200, "*")
     other = requests.options(f"{api.url}/graphql", headers=asked, timeout=20)
     assert "Access-Control-Allow-Origin" not in other.headers
