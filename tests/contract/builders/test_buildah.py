@@ -220,7 +220,11 @@ def test_steps_do_not_see_the_registrys_password(workplace: Workplace) -> None:
         password.write_text(PASSWORD)
         password.chmod(0o600)
         context = workplace.context(send, access={"username": USER, "password_file": str(password)})
-        text = f"FROM base\nRUN {BEGIN}\nRUN ! cat /proc/[0-9]*/cmdline | tr -d '\\0' | grep -q :[s]ecret\n"
+        # Other tests' command lines have the password, too, for registries of their own.
+        port = closed.name.rpartition(":")[2]
+        look = f"case $line in *:[s]ecret*{port}*|*{port}*:[s]ecret*) exit 3;; esac"
+        every = f"for one in /proc/[0-9]*/cmdline; do line=$(tr '\\0' ' ' <$one || true); {look}; done"
+        text = f"FROM base\nRUN {BEGIN}\nRUN {every}\n"
         make(context, workplace.plan(text, "closed"))
 
         assert maker_of(context).has(workplace.plan(text, "closed"))
