@@ -125,6 +125,9 @@ def packed_interpreter(directory: Path) -> tuple[str, Path]:
     archive = directory / "python.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1) as file:
         file.add(Path(sys.executable).resolve(), f"python/bin/python{minor}")
+        # Where an interpreter has one, it looks for it here.
+        for library in Path(sys.base_prefix, "lib").glob("libpython3.*.so*"):
+            file.add(library, f"python/lib/{library.name}")
         file.add(sysconfig.get_path("stdlib"), f"python/lib/python{minor}", filter=_without_tests)
     entry = {
         "name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu",
