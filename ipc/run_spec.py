@@ -15,6 +15,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.spec_limits import check_limits, shown
 from ipc.targets import LOCAL_CONTAINER
+from ipc.type_errors import TYPE_WORDS, read_type_complaint
 
 #: The ``uri`` of a sweep scheduler's item.
 SCHEDULER_URI = "placeholder-uri-scheduler"
@@ -166,20 +167,8 @@ class _OverridesEnvelope(msgspec.Struct):
     overrides: Overrides
 
 
-#: How msgspec says what is wrong, and where.
-_TYPE_ERROR = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `\$\.?(?P<place>.*)`)?")
+#: How msgspec says that a text is too long, and where.
 _LENGTH_ERROR = re.compile(r"Expected `str` of length <= (?P<most>\d+)(?: - at `\$\.?(?P<place>.*)`)?")
-
-#: The words of JSON's types for people, by msgspec's.
-_TYPES = {
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number with a fraction",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "null",
-}
 
 
 def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
@@ -269,10 +258,11 @@ def _convert(raw: Any, wanted: type[T], place: str = "this") -> T:
 
 def _sentence(problem: str, place: str) -> str:
     """Return what msgspec says is wrong as a sentence for people; ``place`` is where it names none."""
-    if found := _TYPE_ERROR.fullmatch(problem):
-        wanted = " or ".join(_TYPES.get(word, word) for word in found["wanted"].split(" | ") if word != "null")
-        given = _TYPES.get(found["given"], found["given"])
-        return f"{shown(found['place'] or place)} in the run spec is {given}, and must be {wanted}."
+    if complaint := read_type_complaint(problem):
+        wanted = " or ".join(TYPE_WORDS.get(word, word) for word in complaint.wanted if word != "null")
+        given = TYPE_WORDS.get(complaint.given, complaint.given)
+        where = complaint.place.removeprefix(".") or place
+        return f"{shown(where)} in the run spec is {given}, and must be {wanted}."
     if found := _LENGTH_ERROR.fullmatch(problem):
         return f"{shown(found['place'] or place)} in the run spec has more than {found['most']} characters."
     return f"Something is wrong in the run spec: {problem}."

@@ -1,31 +1,18 @@
 """What is wrong with a job's resource args, in a sentence for who wrote them. Pure."""
 
-import re
-
 from ipc.errors import InvalidSpec
+from ipc.type_errors import TYPE_WORDS, read_type_complaint
 
 _HINT = "Correct it in the queue's configuration, or in the job's resource args."
-#: As msgspec says that a value is of another type.
-_OTHER_TYPE = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `\$(?P<place>[^`]*)`)?")
-_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "an object",
-    "array": "a list",
-    "null": "null",
-}
+_WORDS = {**TYPE_WORDS, "str": "text", "float": "a number"}
 
 
 def wrong_arguments(place: str, error: Exception) -> InvalidSpec:
     """Return the error for arguments at ``place``, such as ``resource_args.vertex``, of which ``error`` complains."""
-    found = _OTHER_TYPE.fullmatch(str(error))
-    if found is None:
+    complaint = read_type_complaint(str(error))
+    if complaint is None:
         return InvalidSpec(f"Something is wrong in {place}: {str(error).rstrip('.')}.", hint=_HINT)
-    where = f"{place}{found['place'] or ''}".replace("[...]", ", each of its values,")
-    return InvalidSpec(f"{where} must be {_words(found['wanted'])}, and is {_words(found['given'])}.", hint=_HINT)
-
-
-def _words(types: str) -> str:
-    return " or ".join(_WORDS.get(one, one) for one in types.split(" | "))
+    where = f"{place}{complaint.place}".replace("[...]", ", each of its values,")
+    wanted = " or ".join(_WORDS.get(one, one) for one in complaint.wanted)
+    given = _WORDS.get(complaint.given, complaint.given)
+    return InvalidSpec(f"{where} must be {wanted}, and is {given}.", hint=_HINT)

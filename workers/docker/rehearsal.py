@@ -54,7 +54,6 @@ def rehearsed_engine(directory: Path) -> Iterator[str]:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            Path(path).unlink()
     finally:
         os.close(place)
 
