@@ -117,6 +117,7 @@ def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
     if stack.has_containers:
         echo("  launchd launch -d IMAGE -r local-container     run an image")
     key_file = shlex.quote(str(instance.key_file))
+    echo("", "In a browser:", f"  {stack.url}     sign in with the key in {key_file}")
     echo("", "For W&B's own client, once for all:", f"  launchd login --host {stack.url} < {key_file}")
     echo("or in one terminal:", f"  export WANDB_BASE_URL={stack.url}", f"  export WANDB_API_KEY=$(cat {key_file})")
     echo("", "Logs:", f"  {instance.server_log}", f"  {instance.agent_log}", "", "Ctrl-C to stop.")

@@ -19,6 +19,7 @@ from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
 from launchd.server.http.any_origin import AnyOrigin
 from launchd.server.http.measured_requests import MeasuredRequests
+from launchd.server.http.other_sites import OtherSites
 from launchd.server.http.responses import error_response, json_response
 from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
@@ -51,8 +52,8 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             digest_route(state),
             *run_routes(state),
             *output_routes(state),
-            *page_routes(),
             telemetry_route(state),
+            *page_routes(),
         ],
         exception_handlers={
             ServerError: _server_error,
@@ -61,7 +62,11 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        middleware=[Middleware(MeasuredRequests, measures=state.measures), Middleware(AnyOrigin)],
+        middleware=[
+            Middleware(MeasuredRequests, measures=state.measures),
+            Middleware(OtherSites),
+            Middleware(AnyOrigin),
+        ],
         lifespan=_lifespan(state, make_endpoint(state, metrics) if metrics is not None else None),
     )
     app.state.app_state = state

@@ -242,12 +242,19 @@ _PERSON = re.compile(
 
 def persons_in_texts(tree: SourceTree) -> list[str]:
     """Comments, docstrings and messages are in the third person, and name the process or the person."""
+    paths = [*(module.path for module in tree.modules.values()), *_own_scripts(tree)]
     return [
-        f"{module.path}:{number}: {line.strip()}"
-        for module in tree.modules.values()
-        for number, line in enumerate((tree.root / module.path).read_text().splitlines(), 1)
+        f"{path}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate((tree.root / path).read_text().splitlines(), 1)
         if _PERSON.search(line)
     ]
+
+
+def _own_scripts(tree: SourceTree) -> list[Path]:
+    """The scripts of the web pages, without the library that they use."""
+    web = tree.root / "launchd/server/web"
+    return [path.relative_to(tree.root) for path in web.rglob("*.js") if path.parent.name != "vendor"]
 
 
 def packaging_as_a_package(tree: SourceTree) -> list[str]:

@@ -1,75 +1,61 @@
-"""Plain pages at the addresses that W&B's clients print: what is there, and which commands show it.
+"""The web pages: one document for all of their addresses, and the files that it loads.
 
-They ask nothing and tell nothing of what exists: who opens one has sent no key. All they show is their own address.
+Who opens one has sent no key yet, so none of these files says anything of what exists. The pages ask for a key, and
+then ask `/graphql` and `/launchd/outputs`, as every other client does: who may see what is decided there.
 """
 
-import html
-import shlex
+import os
+from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
-from starlette.routing import Route
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-RUN_PATH = "/{entity}/{project}/runs/{run}"
-SWEEP_PATH = "/{entity}/{project}/sweeps/{sweep}"
+WEB_PATH = "/launchd/web"
+PAGE_PATHS = (
+    "/",
+    "/{entity}/launch",
+    "/{entity}/launch/{queue}",
+    "/{entity}/launch/items/{item}",
+    "/{entity}/{project}",
+    "/{entity}/{project}/runs/{run}",
+    "/{entity}/{project}/sweeps/{sweep}",
+)
+"""The addresses of pages. W&B's clients print those of queues, projects, runs and sweeps."""
 
-_LONGEST = 400
+_DIRECTORY = Path(__file__).parents[1] / "web"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'",
+    # Nothing from elsewhere, nothing that is written into a page, and no other site may show one as its own.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # A browser asks each time whether a file has changed, so that a newer server has newer pages at once.
+    "Cache-Control": "no-cache",
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{title}</title></head>
-<body>
-<h1>{title}</h1>
-<p>This queue server has no pages of runs. These commands show what it has, with your key:</p>
-<pre>{commands}</pre>
-<p>From another machine, first: <code>launchd login --host {address}</code></p>
-</body>
-</html>
-"""
 
 
-def page_routes() -> list[Route]:
-    """The HTTP routes of pages."""
-    return [Route(RUN_PATH, _run, methods=["GET"]), Route(SWEEP_PATH, _sweep, methods=["GET"])]
+class _WebFiles(StaticFiles):
+    """Files of the pages, with the headers of pages."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(_HEADERS)
+        return response
 
 
-async def _run(request: Request) -> HTMLResponse:
-    path = request.path_params
-    run = _word(path["run"])
-    whole = _word("/".join((path["entity"], path["project"], path["run"])))
-    return _page(
-        request,
-        f"Run {path['run']} of project {path['project']} of {path['entity']}",
-        f"launchd run show {whole}     # its config, summary and metrics",
-        f"launchd show {run}     # the item that it came from: host, times, outcome",
-        f"launchd logs {run}     # its output",
-        f"launchd stop {run}     # stop it",
-    )
+def page_routes() -> list[BaseRoute]:
+    """The HTTP routes of pages; `/{entity}/{project}` is any address of two words, so these come last."""
+    files = Mount(WEB_PATH, _WebFiles(directory=_DIRECTORY))
+    return [files, *(Route(path, _page, methods=["GET"]) for path in PAGE_PATHS)]
 
 
-async def _sweep(request: Request) -> HTMLResponse:
-    path = request.path_params
-    return _page(
-        request,
-        f"Sweep {path['sweep']} of project {path['project']} of {path['entity']}",
-        f"wandb sweep --stop {_word('/'.join((path['entity'], path['project'], path['sweep'])))}",
-        "launchd queue list",
-    )
-
-
-def _word(text: str) -> str:
-    return shlex.quote(text[:_LONGEST])
-
-
-def _page(request: Request, title: str, *commands: str) -> HTMLResponse:
-    address = f"{request.url.scheme}://{request.url.netloc}"
-    shown = _PAGE.format(
-        title=html.escape(title[: 4 * _LONGEST]),
-        commands=html.escape("\n".join(commands)),
-        address=html.escape(shlex.quote(address)),
-    )
-    return HTMLResponse(shown, headers=_HEADERS)
+async def _page(_: Request) -> Response:
+    return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)

@@ -1,6 +1,9 @@
 """Every HTTP route beside GraphQL, called without the right to it. A new one needs a row, as in `field_args`."""
 
-import html
+import contextlib
+import hashlib
+import http.client
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -8,7 +11,8 @@ import requests
 
 from launchd.client.file_packs import PACKS_PATH
 from launchd.server.app import create_app
-from launchd.server.routes.pages import RUN_PATH, SWEEP_PATH
+from launchd.server.routes import pages
+from launchd.server.routes.pages import PAGE_PATHS, WEB_PATH
 from launchd.server.routes.telemetry import TELEMETRY_PATH
 from launchd.server.settings import ServerSettings
 from tests.support.accounts import Accounts
@@ -17,7 +21,7 @@ from tests.support.server import RunningServer
 from tests.support.tenant import Tenant
 
 #: That of packs tells its limits, and each file of a pack by a link of its own (`test_file_packs`).
-FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH, TELEMETRY_PATH, PACKS_PATH}
+FOR_EVERYBODY = {"/healthz", "/graphql", WEB_PATH, *PAGE_PATHS, TELEMETRY_PATH, PACKS_PATH}
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +77,56 @@ def test_what_clients_tell_of_their_use_is_taken_and_answered_with_nothing(serve
         assert answer.headers["Content-Type"] == "application/x-protobuf"
 
 
-def test_the_address_of_a_run_opens_a_page_that_tells_nothing_but_commands(server: RunningServer) -> None:
-    hostile = "<img src=x onerror=alert(1)>"
-    for kind, words in (("runs", "launchd logs"), ("sweeps", "wandb sweep --stop")):
-        answer = requests.get(f"{server.url}/me/{quote(hostile)}/{kind}/no-such", timeout=10)
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"].startswith("text/html")
-        assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
-        assert words in answer.text
-        assert "<img" not in answer.text
-        assert server.url in answer.text
+@pytest.mark.parametrize("path", ["/", "/me/launch", "/me/launch/x", f"/me/{quote('<img src=x>')}/runs/no-such"])
+def test_every_page_is_one_document_that_loads_nothing_from_elsewhere(server: RunningServer, path: str) -> None:
+    answer = requests.get(f"{server.url}{path}", timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.text == requests.get(f"{server.url}/", timeout=10).text
 
 
-def test_a_word_of_an_address_is_quoted_for_the_shell(server: RunningServer) -> None:
-    answer = requests.get(f"{server.url}/me/p/runs/{quote('x; rm -rf ~')}", timeout=10)
-    assert html.unescape(answer.text).count("launchd logs 'x; rm -rf ~'") == 1
+def test_every_file_of_the_pages_is_served_with_their_headers(server: RunningServer) -> None:
+    root = Path(pages.__file__).parents[1] / "web"
+    files = [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
+    assert len(files) > 15
+    for file in files:
+        answer = requests.get(f"{server.url}{WEB_PATH}/{file}", timeout=10)
+        assert (answer.status_code, answer.content) == (200, (root / file).read_bytes())
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert not file.endswith(".js") or answer.headers["Content-Type"].startswith("text/javascript")
+
+
+def test_the_library_of_the_pages_is_the_one_that_was_published() -> None:
+    library = Path(pages.__file__).parents[1] / "web/vendor/htm-preact-3.1.1.js"
+    published = "72284e8e9079c87817145df1110f74e8a2aa040b2fc384922e18dfcb46fc1fd7"
+    assert hashlib.sha256(library.read_bytes()).hexdigest() == published
+
+
+@pytest.mark.parametrize(
+    "file", ["", "../settings.py", "..%2fsettings.py", "%2e%2e/settings.py", "pages", "/etc/passwd"]
+)
+def test_nothing_beside_the_files_of_the_pages_is_served(server: RunningServer, file: str) -> None:
+    target = f"{WEB_PATH}/{file}"
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        assert answer.status == 404, answer.read()
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_may_follow_links_and_nothing_else(server: RunningServer, site: str) -> None:
+    auth, query = ("api", server.key), {"query": "{ viewer { name } }"}
+    elsewhere = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    link = elsewhere | {"Sec-Fetch-Mode": "navigate"}
+    url = f"{server.url}/graphql"
+    for headers in (elsewhere, link):
+        assert requests.post(url, json=query, auth=auth, headers=headers, timeout=10).status_code == 403
+    assert requests.get(f"{server.url}/me/launch", headers=link, timeout=10).status_code == 200
+    assert requests.get(f"{server.url}/launchd/outputs/x", auth=auth, headers=elsewhere, timeout=10).status_code == 403
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert requests.post(url, json=query, auth=auth, headers=own, timeout=10).status_code == 200
