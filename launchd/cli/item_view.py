@@ -73,12 +73,15 @@ def author_of(spec: Mapping[str, Any] | None) -> str:
     return str((spec or {}).get("author") or "-")
 
 
-def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[Line]:
-    """Return everything of an item; ``agent`` is the one that has or had it, ``reasons`` why it is where it is."""
+def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str], page: str | None) -> list[Line]:
+    """Return everything of an item.
+
+    ``agent`` is the one that has or had it, ``reasons`` why it is where it is, ``page`` the address of its page.
+    """
     spec = item.run_spec or {}
     return [
         [Span(f"Item {item.id}", bold=True), Span("  "), Span(item.state.lower(), COLOURS.get(item.state))],
-        *labelled(**_about(item, spec), host=_host(agent), phase=item.phase, **_course(item)),
+        *labelled(**_about(item, spec), host=_host(agent), phase=item.phase, **_course(item), page=page),
         *_many("warning", [f"{warning.stage}: {warning.message}" for warning in item.warnings]),
         *_many("why", reasons),
         *_many("next", [command.format(id=item.id) for command in _NEXT.get(item.state, ())]),

@@ -1,6 +1,7 @@
 """`launchd show`: everything that the queue server knows of one item."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -32,10 +33,18 @@ def show(item: str, json: bool, url: str | None, state_dir: Path | None) -> None
     """
     with queue_server(url, state_dir) as server:
         found = require_item(server, item)
+        page = _page_of(server, found)
         if json:
-            echo_json(as_json(found))
+            echo_json({**as_json(found), "page": page})
             return
-        echo(*item_lines(found, _agent_of(server, found), _reasons(server, found)))
+        echo(*item_lines(found, _agent_of(server, found), _reasons(server, found), page))
+
+
+def _page_of(server: QueueServer, item: Item) -> str | None:
+    """Return the address of the item's page; W&B's server has none."""
+    if item.entity_name is None or not server.capabilities().launchd_protocol:
+        return None
+    return f"{server.base_url}/{quote(item.entity_name)}/launch/items/{item.id}"
 
 
 def _agent_of(server: QueueServer, item: Item) -> Agent | None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from launchd.api.item_status import Submission
 from launchd.cli.follow import follow
@@ -312,6 +313,10 @@ def test_an_item_is_found_by_what_a_person_knows_of_it(at_server: Launchd, queue
     first, second = (at_server(*launch).output.strip() for _ in range(2))
 
     shown = at_server("show", second[:12])
+    page = json.loads(at_server("show", second, "--json").output)["page"]
+    assert f"page      {page}\n" in shown.output
+    assert requests.get(page, timeout=10).headers["Content-Type"].startswith("text/html")
+    assert page.endswith(f"/me/launch/items/{second}")
     assert shown.exit_code == 0, shown.output
     assert f"Item {second}  pending" in shown.output
     assert f"name      {name}" in shown.output
