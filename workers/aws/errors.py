@@ -37,6 +37,7 @@ UNKNOWN_CREDENTIALS = frozenset(
         "AuthFailure",
         "IncompleteSignature",
         "MissingAuthenticationToken",
+        "InvalidIdentityToken",
     }
 )
 #: Codes for a right that is lacking.
@@ -103,6 +104,12 @@ def translated(doing: str) -> Iterator[None]:
             NO_CREDENTIALS,
             _HOW_TO_LOG_IN,
         ) from error
+    except exceptions.CredentialRetrievalError as error:
+        # A program or a service on this host, which may well give some later.
+        raise CloudUnavailable(
+            f"This host could not get its credentials for AWS, to be used for {doing}: {_in_a_line(error)}.",
+            hint=_HOW_TO_LOG_IN,
+        ) from error
     except exceptions.NoRegionError as error:
         raise AwsRefused(
             f"This host does not know in which region of AWS {doing} is to be done.",
@@ -111,6 +118,12 @@ def translated(doing: str) -> Iterator[None]:
         ) from error
     except (exceptions.BotoCoreError, ResponseParserError) as error:
         raise CloudUnavailable(f"AWS gave no answer to {doing}: {_in_a_line(error)}.") from error
+    except OSError as error:
+        # The SDK opens files with tokens, and starts programs that give some, as it comes to them.
+        what = f"{error.filename}: {error.strerror}" if error.filename else _in_a_line(error)
+        raise AwsRefused(
+            f"This host cannot read what it needs for {doing} at AWS: {what}.", NO_CREDENTIALS, _HOW_TO_LOG_IN
+        ) from error
 
 
 _NO_CREDENTIALS = (

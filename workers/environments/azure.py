@@ -4,6 +4,7 @@ Credentials are found as Azure's SDK finds them (``DefaultAzureCredential``): va
 of a Kubernetes cluster, the managed identity of the machine, or those of ``az login``.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -30,6 +31,14 @@ _HINT = (
     " AZURE_CLIENT_SECRET for the agent."
 )
 _UNAVAILABLE = (408, 429)
+_NO_ANSWER = (exceptions.ServiceRequestError, exceptions.ServiceResponseError)
+#: Of the credentials that the SDK tried, so many are named, with so many characters of what each said.
+_MOST_TRIED, _MOST_SAID = 4, 150
+
+#: Here alone the SDK tells the error of a credential that was there and failed: what it raises has a text of all.
+_CHAIN_LOG = logging.getLogger("azure.identity._credentials.chained")
+_CHAIN_LOG.setLevel(logging.DEBUG)
+_CHAIN_LOG.propagate = False
 
 
 class AzureEnvironment:
@@ -72,7 +81,14 @@ class AzureEnvironment:
 
     def _open(self) -> DefaultAzureCredential:
         if self._credential is None:
-            self._credential = DefaultAzureCredential()
+            try:
+                self._credential = DefaultAzureCredential()
+            except (OSError, ValueError) as error:
+                # It reads variables, and files that they name.
+                what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                raise CloudRefused(
+                    f"The agent's variables for Azure cannot be used: {_shortened(what)}", hint=_HINT
+                ) from error
         return self._credential
 
 
@@ -96,21 +112,67 @@ def translated() -> Iterator[None]:
         CloudUnavailable: no answer.
     """
     try:
-        yield
+        with _failures() as failures:
+            yield
     except exceptions.ClientAuthenticationError as error:
-        raise CloudRefused(
-            f"Azure has no credentials of this host that it takes: {_said(error)}", hint=_HINT
-        ) from error
+        raise _from_chain(error, failures) from error
     except exceptions.HttpResponseError as error:
         code = error.status_code or 0
         if code in _UNAVAILABLE or code >= 500:
             raise CloudUnavailable(f"Azure does not take the request now ({code}).") from error
         raise CloudRefused(f"Azure refused the request ({code}): {_said(error)}", hint=_HINT) from error
-    except (exceptions.ServiceRequestError, exceptions.ServiceResponseError) as error:
+    except _NO_ANSWER as error:
         raise CloudUnavailable(f"Azure cannot be reached: {_said(error)}") from error
 
 
-def _said(error: exceptions.AzureError) -> str:
+@contextmanager
+def _failures() -> Iterator[list[BaseException]]:
+    """Collect the errors of credentials that were there and failed."""
+    heard = _Failures()
+    _CHAIN_LOG.addHandler(heard)
+    try:
+        yield heard.errors
+    finally:
+        _CHAIN_LOG.removeHandler(heard)
+
+
+class _Failures(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the error of a message that has one."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self.errors.append(record.exc_info[1])
+
+
+def _from_chain(
+    error: exceptions.ClientAuthenticationError, failures: list[BaseException]
+) -> CloudRefused | CloudUnavailable:
+    """Return why there is no token: the credential that was there and failed says it, else each that was looked for."""
+    if failures and any(isinstance(one, _NO_ANSWER) for one in _causes(failures[-1])):
+        return CloudUnavailable(f"Azure cannot be reached: {_said(failures[-1])}")
+    said = _said(failures[-1]) if failures else _tried(error)
+    return CloudRefused(f"Azure has no credentials of this host that it takes: {said}", hint=_HINT)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _tried(error: exceptions.AzureError) -> str:
+    """Return what the first of the credentials said that the SDK looked for, as far as it says so."""
+    tried = [line.strip()[:_MOST_SAID].rstrip(". ") for line in str(error.message).splitlines() if line[:1] == "\t"]
+    return f"{'; '.join(tried[:_MOST_TRIED])}." if tried else _said(error)
+
+
+def _said(error: BaseException) -> str:
     """Return the first sentence that the SDK has; what follows is advice for programmers."""
-    first = str(error.message).strip().splitlines() or [type(error).__name__]
-    return f"{first[0][:300].rstrip('.')}."
+    return _shortened(str(getattr(error, "message", None) or error) or type(error).__name__)
+
+
+def _shortened(text: str) -> str:
+    return f"{text.strip().splitlines()[0][:300].rstrip('.')}."

@@ -116,8 +116,15 @@ class GcpEnvironment:
 
     def _default(self) -> tuple[Any, str | None]:
         if self._found is None:
-            with translated():
-                self._found = google.auth.default(scopes=_SCOPES)
+            try:
+                with translated():
+                    self._found = google.auth.default(scopes=_SCOPES)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                # The library takes any JSON for a file of its own.
+                raise CloudRefused(
+                    "The file with credentials for Google Cloud has not the form that Google's library knows.",
+                    hint=_HINT,
+                ) from error
         return self._found
 
 
@@ -162,7 +169,9 @@ def _from_call(error: "GoogleAPICallError") -> CloudRefused | CloudUnavailable:
 
 
 def _first_line(error: object) -> str:
-    said = str(error.args[0] if isinstance(error, Exception) and error.args else error)
+    args = error.args if isinstance(error, Exception) and error.args else (error,)
+    # Behind its own sentence the library has that of the error that it met.
+    said = ": ".join(str(one) for number, one in enumerate(args) if number == 0 or isinstance(one, Exception))
     return f"{' '.join(said.split())[:300].rstrip('.')}."
 
 

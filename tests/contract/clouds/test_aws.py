@@ -127,6 +127,51 @@ def test_a_pods_token_becomes_a_role(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "assumed-role/other/" in environment(tmp_path).verify()
 
 
+def test_a_pods_token_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhook that mounts it is missing, or the variable is wrong: the SDK raises what the system says."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "no-token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", OTHER_ROLE)
+
+    with pytest.raises(AwsRefused, match="no-token: No such file or directory") as caught:
+        environment(tmp_path).verify()
+    assert caught.value.is_about_credentials
+    assert "launchd.aws.profile" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "sentence"),
+    [
+        ("/nonexistent/program", AwsRefused, "/nonexistent/program: No such file or directory"),
+        ("/bin/false", CloudUnavailable, "could not get its credentials for AWS"),
+    ],
+)
+def test_a_program_that_gives_no_credentials_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, kind: type[HostError], sentence: str
+) -> None:
+    (tmp_path / "config").write_text(f"[profile given]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    with pytest.raises(kind, match=sentence) as caught:
+        environment(tmp_path, aws=AwsConfig(profile="given")).verify()
+    assert "launchd.aws.profile" in (caught.value.hint or "")
+
+
+def test_roles_are_taken_on_one_behind_another(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile's role has the right to take on that of ``launchd.aws.role_arn``."""
+    first = f"arn:aws:iam::{ACCOUNT}:role/first"
+    (tmp_path / "config").write_text(f"[profile chain]\nrole_arn = {first}\nsource_profile = base\n")
+    (tmp_path / "credentials").write_text("[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+    said = environment(tmp_path, aws=AwsConfig(profile="chain", role_arn=OTHER_ROLE)).verify()
+
+    assert "assumed-role/other/launchd" in said
+    assert [name for name, _ in aws.requests] == ["AssumeRole", "AssumeRole", "GetCallerIdentity"]
+
+
 def test_the_instances_role_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)

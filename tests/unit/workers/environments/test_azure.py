@@ -1,6 +1,8 @@
 """Azure as this host's environment: its credentials, and uploads. Azure is a fake on a socket, without TLS."""
 
+import logging
 from collections.abc import Callable
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
 from tests.support.azure import Azure
 from workers.context import JobContext
-from workers.environments import CloudRefused, load_environment
+from workers.environments import CloudRefused, CloudUnavailable, load_environment
 from workers.environments.azure import AzureEnvironment
 
 Open = Callable[[], AzureEnvironment]
@@ -39,6 +41,58 @@ def test_credentials_that_are_refused_are_a_sentence(microsoft: Azure, opened: O
     with pytest.raises(CloudRefused, match="Azure has no credentials of this host that it takes") as caught:
         opened().verify()
     assert "managed identity" in (caught.value.hint or "")
+
+
+def test_what_was_looked_for_is_named(microsoft: Azure, opened: Open) -> None:
+    microsoft.status = 400
+
+    with pytest.raises(CloudRefused, match=r"EnvironmentCredential: .*; ManagedIdentityCredential: "):
+        opened().verify()
+
+
+def test_an_identity_that_gives_no_answer_is_away(
+    microsoft: Azure, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del microsoft
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
+    log = BufferingHandler(1000)
+    logging.getLogger().addHandler(log)
+
+    with pytest.raises(CloudUnavailable, match=r"Azure cannot be reached: .*Connection refused"):
+        opened().verify()
+
+    logging.getLogger().removeHandler(log)
+    assert not [record for record in log.buffer if "DefaultAzureCredential" in record.getMessage()]
+
+
+def test_a_pods_token_that_is_not_there_is_named(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workload identity of a cluster, whose webhook did not mount the token."""
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID"):
+        monkeypatch.setenv(name, "00000000-0000-0000-0000-000000000000")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "no-token"))
+
+    with pytest.raises(CloudRefused, match=r"No such file or directory: '.*no-token'"):
+        opened().verify()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"AZURE_CLIENT_CERTIFICATE_PATH": "/nonexistent.pem"}, "/nonexistent.pem: No such file or directory"),
+        ({"AZURE_CLIENT_SECRET": "s", "AZURE_TENANT_ID": "no tenant"}, "Invalid tenant"),
+        ({"AZURE_TOKEN_CREDENTIALS": "mine"}, "Invalid value for AZURE_TOKEN_CREDENTIALS"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    usual = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client"}
+    for name, value in (usual | variables).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(CloudRefused, match=sentence) as caught:
+        opened().verify()
+    assert "AZURE_CLIENT_ID" in (caught.value.hint or "")
 
 
 def test_files_are_uploaded_with_their_prefix(microsoft: Azure, opened: Open, tmp_path: Path) -> None:

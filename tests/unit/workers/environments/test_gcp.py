@@ -1,5 +1,6 @@
 """Google Cloud as this host's environment: who it is, where it is, and uploads. The cloud is a fake on a socket."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,38 @@ def test_without_credentials_it_is_said_what_to_do(
     with pytest.raises(CloudRefused, match=r"no credentials for Google Cloud: .*missing.json") as caught:
         opened().verify()
     assert "GOOGLE_APPLICATION_CREDENTIALS" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is not a valid json file"),
+        ("[]", "has not the form that Google's library knows"),
+        ("{}", "does not have a valid type"),
+        ('{"type": "service_account"}', "missing fields"),
+        ('{"type": "external_account"}', "Failed to load external account credentials"),
+    ],
+)
+def test_a_file_that_has_no_credentials_is_a_sentence(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+) -> None:
+    (tmp_path / "key.json").write_text(text)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+
+    with pytest.raises(CloudRefused, match=sentence) as caught:
+        opened().verify()
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in (caught.value.hint or "")
+
+
+def test_a_pods_token_that_is_not_there_is_named(cloud: GoogleCloud, opened: Open, tmp_path: Path) -> None:
+    """Workload identity federation: the token that is to be exchanged is in a file."""
+    file = cloud.write_credentials(tmp_path)
+    written = json.loads(file.read_text())
+    written["credential_source"] = {"file": str(tmp_path / "no-token")}
+    file.write_text(json.dumps(written))
+
+    with pytest.raises(CloudRefused, match="no-token"):
+        opened().verify()
 
 
 def test_credentials_that_are_refused_are_a_sentence(cloud: GoogleCloud, opened: Open) -> None:
