@@ -26,7 +26,7 @@ from ipc.settings import (
 )
 from ipc.targets import BUILDER_TYPES
 from launchd.config import validators
-from launchd.config.diagnostics import Diagnostics
+from launchd.config.diagnostics import Diagnostics, nearest_name
 from launchd.config.images import ECR, registry_of
 from launchd.config.keys import (
     AWS,
@@ -83,16 +83,19 @@ def registry(diagnostics: Diagnostics, section: Any) -> RegistryConfig | None:
 def environment(diagnostics: Diagnostics, section: Any) -> EnvironmentConfig | None:
     """Read W&B's `environment`; unknown keys are ignored with a warning, as W&B's agent does."""
     given = mapping(diagnostics, "environment", section)
-    for key in given:
-        if key not in ENVIRONMENT:
-            diagnostics.warn(f"environment.{key}", "this key has no effect, and has none in W&B's agent.")
+    unknown = {str(key): nearest_name(str(key), ENVIRONMENT) for key in given if key not in ENVIRONMENT}
+    for key, near in unknown.items():
+        hint = f" Did you mean {near}?" if near else ""
+        diagnostics.warn(f"environment.{key}", f"this key has no effect, and has none in W&B's agent.{hint}")
     values = fill(diagnostics, "environment.", {key: given[key] for key in ENVIRONMENT if key in given}, ENVIRONMENT)
     if "type" not in values:
         if given:
             _refuse_missing(diagnostics, "environment.type", "is missing", "It is aws, gcp or azure.")
         return None
     if values["type"] != "azure" and "region" not in values:
-        _refuse_missing(diagnostics, "environment.region", f"is missing: {values['type']} needs it")
+        typed = next((key for key, near in unknown.items() if near == "region"), None)
+        hint = f"Write region in place of {typed}." if typed else ""
+        _refuse_missing(diagnostics, "environment.region", f"is missing: {values['type']} needs it", hint)
     return EnvironmentConfig(**values)
 
 

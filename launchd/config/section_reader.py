@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
-from launchd.config.keys import LAUNCHD, SECTIONS, Table
-from launchd.config.validators import Validator
+from launchd.config.keys import BUILDER, ENVIRONMENT, LAUNCHD, REGISTRY, SECTIONS, Table
+from launchd.config.validators import Validator, either
+
+#: W&B's sections, whose keys are often written without the spaces before them.
+_INDENTED = {"builder": BUILDER, "registry": REGISTRY, "environment": ENVIRONMENT}
 
 
 def fill(
@@ -54,9 +57,24 @@ def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Valid
 
 
 def _refuse_key(diagnostics: Diagnostics, prefix: str, key: str, known: list[str]) -> None:
-    meant = nearest_name(key, known)
-    if not prefix and key in (*LAUNCHD, *SECTIONS):
-        hint = f"It stands below launchd: launchd.{key}."
-    else:
-        hint = f"Did you mean {meant}?" if meant else f"Known here: {', '.join(known)}."
+    hint = _hint_of_place(key) if not prefix else None
+    if hint is None:
+        hint = _hint_of_spelling(key, known)
     diagnostics.refuse(f"{prefix}{key}", None, "there is no such key", hint)
+
+
+def _hint_of_place(key: str) -> str | None:
+    """Return below what a key stands that is written as one of the whole file."""
+    plain = key.replace("-", "_").lower()
+    if plain in (*LAUNCHD, *SECTIONS):
+        return f"It stands below launchd: launchd.{plain}."
+    sections = [name for name, table in _INDENTED.items() if key in table]
+    return f"It stands below {either(tuple(sections))}, with spaces before it." if sections else None
+
+
+def _hint_of_spelling(key: str, known: list[str]) -> str:
+    before, colon, _ = key.partition(":")
+    if colon and before in known:
+        return f"YAML wants a space after the colon: write {before}: and a space."
+    meant = nearest_name(key, known)
+    return f"Did you mean {meant}?" if meant else f"Known here: {', '.join(known)}."

@@ -319,10 +319,18 @@ def umask(value: Any) -> str:
 def url(value: Any) -> str:
     """Return the address of a server, without a slash at its end."""
     address = text(value).rstrip("/")
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address_of_http(address):
         raise ValueError("must be an address such as http://HOST:PORT or https://HOST")
     return address
+
+
+def _is_address_of_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # The port is no number, or none that a port may have.
+        return False
 
 
 @takes("string", pattern=_PATH)

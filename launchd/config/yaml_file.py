@@ -25,6 +25,21 @@ MAX_VALUES = 20_000
 # libyaml's composer recurses for each level, and 100,000 of them overflow the stack of the process.
 MAX_DEPTH = 50
 
+# What libyaml's words mean to people, by how they begin; and whether what is wrong begins where its context does.
+_COLUMNS = "Lines of one level begin in one column."
+_MEANINGS = {
+    "mapping values are not allowed": (f"{_COLUMNS} A text with a colon and a space in it wants quotes.", False),
+    "did not find expected key": (_COLUMNS, False),
+    "did not find expected '-' indicator": (_COLUMNS, False),
+    "could not find expected ':'": ("A key wants a colon and a space behind it.", False),
+    "did not find expected ',' or ']'": ("A list that begins with [ ends with ].", True),
+    "did not find expected ',' or '}'": ("A mapping that begins with { ends with }.", True),
+    "found unexpected end of stream": ("A text that begins with a quote ends with one.", True),
+    "found character that cannot start": ("A text that begins with this character wants quotes.", False),
+    "found undefined alias": ("A text that begins with * wants quotes.", False),
+    "found unknown escape": ("A text with backslashes wants single quotes.", False),
+}
+
 _OPENING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
@@ -131,9 +146,11 @@ def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml
 
 
 def _yaml_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    said = error.problem or error.context or ""
+    hint, is_of_context = next((_MEANINGS[begin] for begin in _MEANINGS if said.startswith(begin)), ("", False))
+    mark = (error.context_mark if is_of_context else None) or error.problem_mark or error.context_mark
     where = f"{path}:{mark.line + 1}" if mark else str(path)
-    return Problem(where, "", "", f"this is no usable YAML ({error.problem or error.context})")
+    return Problem(where, "", "", f"this is no usable YAML ({said})", hint)
 
 
 def _one_line(error: Exception) -> str:

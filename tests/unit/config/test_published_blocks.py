@@ -143,6 +143,8 @@ def test_without_these_keys_there_is_no_cloud_no_registry_and_docker_builds(read
 
 # -- what people type
 
+NO_YAML = "this is no usable YAML"
+
 
 def test_the_colons_of_the_page_are_named_with_their_lines(refuse: Refuse) -> None:
     said = refuse(WHOLE_FILE)
@@ -177,6 +179,43 @@ def test_the_colons_of_the_page_are_named_with_their_lines(refuse: Refuse) -> No
 )
 def test_what_looks_like_yaml_and_is_none_is_named(refuse: Refuse, text: str, line: int, sentence: str) -> None:
     assert refuse(text)[0].startswith(f"launch-config.yaml:{line}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("entity: a\n queues: [b]\n", 2, f"{NO_YAML} (mapping values are not allowed in this context). Lines"),
+        ("entity: a: b\n", 1, f"{NO_YAML} (mapping values are not allowed in this context). Lines of one level"),
+        ("builder:\n  type: noop\n destination: x/y\n", 3, f"{NO_YAML} (did not find expected key). Lines of"),
+        ("entity: @me\n", 1, f"{NO_YAML} (found character that cannot start any token). A text that begins"),
+        ("queues: [a\n\n\n", 1, f"{NO_YAML} (did not find expected ',' or ']'). A list that begins with ["),
+        ("queues: *default\n", 1, f"{NO_YAML} (found undefined alias). A text that begins with * wants"),
+        ("entity: 'a\n\n\n", 1, f"{NO_YAML} (found unexpected end of stream). A text that begins with a quote"),
+        ("builder:\ntype: noop\n", 2, "type: there is no such key. It stands below builder, registry or"),
+        ("registry:\nrepository: x\n", 2, "repository: there is no such key. It stands below registry, with"),
+        ("builder: {type:noop}\n", 1, "builder.type:noop: there is no such key. YAML wants a space after"),
+        ("base-url: http://x\n", 1, "base-url: there is no such key. It stands below launchd: launchd.base_url."),
+        ("launchd: {base-url: http://x}\n", 1, "launchd.base-url: there is no such key. Did you mean base_url?"),
+        ("launchd: {baseUrl: http://x}\n", 1, "launchd.baseUrl: there is no such key. Did you mean base_url?"),
+        ("launchd: {base_url: 'http://x:port'}\n", 1, "launchd.base_url: 'http://x:port' must be an address"),
+        ("launchd: {base_url: 'http://x:99999'}\n", 1, "launchd.base_url: 'http://x:99999' must be an address"),
+        ("environment: {type: aws, Region: r}\n", 1, "environment.region: is missing: aws needs it. Write region"),
+        ("registry: {type: gcr, image_name: x}\n", 1, "registry.image_name: there is no such key. Did you mean"),
+        ("builder: {type: kaniko, secret_name: x}\n", 1, "builder.secret_name: there is no such key. Did you"),
+        ("queues: default\n", 1, "queues: 'default' must be a list: write [default]."),
+        ("builder: docker\n", 1, "builder: 'docker' must be a mapping."),
+        ("max_jobs: '3x'\n", 1, "max_jobs: '3x' must be a whole number."),
+        ("entity: 12\n", 1, "entity: 12 must be text."),
+    ],
+)
+def test_what_people_type_is_told_with_what_to_write(refuse: Refuse, text: str, line: int, sentence: str) -> None:
+    assert refuse(text, choices(text))[0].startswith(f"launch-config.yaml:{line}: {sentence}")
+
+
+def test_a_key_of_the_environment_that_is_nearly_one_is_named(read: Read) -> None:
+    [warning] = read("environment: {type: azure, regoin: r}\n").warnings
+
+    assert warning.endswith("this key has no effect, and has none in W&B's agent. Did you mean region?")
 
 
 @pytest.mark.parametrize("text", ["entity: \u201cmy-team\u201d\n", "entity: my\u3000team\n"])

@@ -18,7 +18,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         ("- a\n- b\n", "launch-config.yaml: a list stands where a mapping of settings must be."),
         ("just text", "launch-config.yaml: a single value stands where a mapping of settings must be."),
-        ("queues: [a\nx: 1", "launch-config.yaml:2: this is no usable YAML (did not find expected ',' or ']')."),
+        ("queues: [a\nx: 1", "launch-config.yaml:1: this is no usable YAML (did not find expected ',' or ']')."),
         ("a: !!python/object:os.system {}", "launch-config.yaml:1: this is no usable YAML (could not determine"),
         ("a: *nothing", "launch-config.yaml:1: this is no usable YAML (found undefined alias"),
         ("a: 1\n---\nb: 2", "this is no usable YAML (but found another document)"),
