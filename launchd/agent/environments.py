@@ -31,8 +31,8 @@ from ipc.diagnosis import (
     decode_answer,
 )
 from ipc.run_spec import RunSpec
-from ipc.settings import RegistryConfig
-from ipc.targets import KUBERNETES, LOCAL_CONTAINER
+from ipc.settings import EnvironmentConfig, RegistryConfig
+from ipc.targets import BUILDERS, CLOUDS, KUBERNETES, LOCAL_CONTAINER, TARGETS, Target
 from ipc.work_order import WorkOrder
 from launchd.config import AgentConfig
 from launchd.config.images import push_target
@@ -102,12 +102,12 @@ class Environment(msgspec.Struct, frozen=True):
 
 def questions(config: AgentConfig) -> Iterator[Asked]:
     """Yield what this configuration names, and jobs are going to need."""
-    if config.environment is not None:
-        yield Asked(config.environment.type, CloudUse(config.environment, order_of_no_job(config, None)))
+    for cloud in clouds(config):
+        yield Asked(cloud.type, CloudUse(cloud, order_of_no_job(config, None)))
     target = push_target(config.builder, config.registry, config.environment)
     if target is not None:
         yield Asked(REGISTRY, RegistryUse(order_of_no_job(config, target)))
-    if grants(config, KUBERNETES):
+    if needs_cluster(config):
         yield Asked(KUBERNETES, ClusterUse(config.launchd.kubernetes))
 
 
@@ -115,6 +115,32 @@ def grants(config: AgentConfig, resource: str) -> bool:
     """Return whether some queue may ask for ``resource``."""
     policy = config.launchd.policy
     return any(resource in policy.for_queue(queue).resources for queue in config.queues)
+
+
+def clouds(config: AgentConfig) -> Iterator[EnvironmentConfig]:
+    """Yield the cloud that is configured, and those of other targets, which are used by their default credentials."""
+    named = config.environment
+    if named is not None:
+        yield named
+    extras = {target.extra for target in _granted(config)}
+    for cloud in CLOUDS:
+        if cloud.extra in extras and (named is None or named.type != cloud.environment):
+            yield EnvironmentConfig(cloud.environment)
+
+
+def needs_cluster(config: AgentConfig) -> bool:
+    """Return whether jobs run in the Kubernetes cluster, or have their images built there."""
+    builder = BUILDERS.get(config.builder.type or "")
+    builds_there = builder is not None and builder.extra == KUBERNETES
+    return any(
+        target.name == KUBERNETES or (builds_there and config.builder.type in target.builders)
+        for target in _granted(config)
+    )
+
+
+def _granted(config: AgentConfig) -> Iterator[Target]:
+    """Yield the targets that some queue may ask for."""
+    return (target for target in TARGETS.values() if any(grants(config, word) for word in target.words))
 
 
 def order_of_no_job(config: AgentConfig, target: RegistryConfig | None) -> WorkOrder:

@@ -20,7 +20,7 @@ CHECKS = (
     Check("buildah", buildah.check_buildah, buildah.SILENCE),
     Check("GPUs", gpus.check_persistence, gpus.SILENCE, 15.0, needs_config=False),
     Check("registry", credentials.check_registry, credentials.SILENCE, credentials.SECONDS),
-    Check("cloud", credentials.check_cloud, credentials.SILENCE, credentials.SECONDS),
+    Check("cloud", credentials.check_cloud, credentials.CLOUD_SILENCE, credentials.SECONDS),
     Check("kubernetes", credentials.check_cluster, credentials.CLUSTER_SILENCE, credentials.SECONDS),
     Check("extras", credentials.check_extras, ("The disk with the programs hangs.", "Look at `mount`.")),
 )

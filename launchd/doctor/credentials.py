@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from ipc.diagnosis import CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
-from ipc.targets import CLOUDS, KUBERNETES
-from launchd.agent.environments import WORKER_SECONDS, ask_workers, grants, order_of_no_job
+from ipc.diagnosis import Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
+from ipc.settings import EnvironmentConfig
+from ipc.targets import BUILDERS, CLOUDS, GCP
+from launchd.agent.environments import WORKER_SECONDS, ask_workers, clouds, needs_cluster, order_of_no_job
 from launchd.config.images import push_target
 from launchd.doctor.extras import missing_packages
 from launchd.doctor.findings import Finding, fail, not_applicable, ok
@@ -13,6 +16,7 @@ from launchd.doctor.host import Host
 
 SECONDS = WORKER_SECONDS + 5.0
 SILENCE = ("The registry, or a helper with its credentials, does not answer.", "Try `docker login` for it.")
+CLOUD_SILENCE = ("The cloud, or a program with its credentials, does not answer.", "Try the cloud's own command line.")
 CLUSTER_SILENCE = ("The cluster, or a program with its credentials, does not answer.", "Try `kubectl version`.")
 
 
@@ -33,24 +37,37 @@ def check_registry(host: Host) -> Iterator[Finding]:
 
 
 def check_cloud(host: Host) -> Iterator[Finding]:
-    """Ask the cloud of the configuration who this host is to it."""
-    cloud = host.config.environment
-    if cloud is None:
-        yield not_applicable("The configuration names no cloud (environment).")
+    """Ask the clouds that jobs are going to need who this host is to them."""
+    found = list(clouds(host.config))
+    if not found:
+        yield not_applicable("The configuration names no cloud (environment), and no queue may ask for a job in one.")
         return
-    match ask_workers(CloudUse(cloud, order_of_no_job(host.config, None)), host.environ):
+    with ThreadPoolExecutor(len(found)) as threads:
+        answers = threads.map(partial(_ask_cloud, host), found)
+        for cloud, answer in zip(found, answers, strict=True):
+            yield _of_cloud(cloud, answer)
+
+
+def _ask_cloud(host: Host, cloud: EnvironmentConfig) -> Answer:
+    return ask_workers(CloudUse(cloud, order_of_no_job(host.config, None)), host.environ)
+
+
+def _of_cloud(cloud: EnvironmentConfig, answer: Answer) -> Finding:
+    match answer:
         case Usable(sentence):
-            yield ok(sentence)
+            return ok(sentence)
         case Hindrance(why, hint):
-            yield fail(why, f"What needs {cloud.type} fails here.", hint or "Look at the credentials of this host.")
+            return fail(why, f"What needs {cloud.type} fails here.", hint or "Look at the credentials of this host.")
         case _:
-            yield not_applicable("The cloud was not asked.")
+            return not_applicable("The cloud was not asked.")
 
 
 def check_cluster(host: Host) -> Iterator[Finding]:
     """Ask the Kubernetes cluster whether it grants what jobs need."""
-    if not grants(host.config, KUBERNETES):
-        yield not_applicable("No queue of this agent may ask for Kubernetes (launchd.policy.resources).")
+    if not needs_cluster(host.config):
+        yield not_applicable(
+            "No queue of this agent may ask for Kubernetes (launchd.policy.resources), or builds there."
+        )
         return
     match ask_workers(ClusterUse(host.config.launchd.kubernetes), host.environ):
         case Usable(sentence):
@@ -63,7 +80,7 @@ def check_cluster(host: Host) -> Iterator[Finding]:
 
 def check_extras(host: Host) -> Iterator[Finding]:
     """Look whether the packages are installed that targets and clouds of this configuration need."""
-    extras, cloud = _extras(host), host.config.environment
+    extras = _extras(host)
     if not extras:
         yield not_applicable("Nothing in this configuration needs more than the agent itself.")
     for extra, need in sorted(extras.items()):
@@ -76,13 +93,18 @@ def check_extras(host: Host) -> Iterator[Finding]:
             )
         else:
             yield ok(f"What {need} needs is installed.")
-    if cloud is not None and cloud.type == "gcp" and host.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-        yield from _key_file(host.environ["GOOGLE_APPLICATION_CREDENTIALS"])
+    key_file = host.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if key_file and any(cloud.type == GCP for cloud in clouds(host.config)):
+        yield from _key_file(key_file)
 
 
 def _extras(host: Host) -> dict[str, str]:
     """Return the extras of this package that the configuration needs, and of each what needs it."""
-    extras = {target.extra: target.name for target in host.targets() if target.extra and target.runner}
+    targets = host.targets()
+    extras = {target.extra: target.name for target in targets if target.extra and target.runner}
+    builder = BUILDERS.get(host.config.builder.type or "")
+    if builder is not None and builder.extra and any(builder.name in target.builders for target in targets):
+        extras.setdefault(builder.extra, builder.name)
     cloud = host.config.environment
     if cloud is not None:
         extras |= {each.extra: each.environment for each in CLOUDS if each.environment == cloud.type and each.extra}

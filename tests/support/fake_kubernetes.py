@@ -29,6 +29,7 @@ _PATH = re.compile(
     r"/(?:api|apis)/(?P<version>[^/]+(?:/[^/]+)?)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
+_NAMESPACES = "/api/v1/namespaces/"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 #: Watches end after this, in seconds, where they name nothing less.
 _WATCH_SECONDS = 600.0
@@ -65,6 +66,8 @@ class FakeKubernetes:
         self.asked: deque[tuple[str, str, bool]] = deque(maxlen=10_000)
         #: Pairs of a verb and a kind of object that it says it would refuse.
         self.denied: set[tuple[str, str]] = set()
+        #: Namespaces that it says it does not have; it has all others.
+        self.absent_namespaces: set[str] = set()
         self.created: Counter[str] = Counter()
         #: Kinds of custom resources by version: pairs of kind and plural.
         self.kinds: dict[str, list[tuple[str, str]]] = {}
@@ -455,6 +458,10 @@ class _Handler(BaseHTTPRequestHandler):
         cluster, version = self.server.cluster, path.removeprefix("/apis/")
         if path == "/version":
             return 200, {"gitVersion": "v1.0-fake"}
+        if path.startswith(_NAMESPACES):
+            name = path.removeprefix(_NAMESPACES)
+            is_absent = name in cluster.absent_namespaces
+            return _status(404, "NotFound", f'namespaces "{name}" not found') if is_absent else (200, {})
         if path == _REVIEWS:
             wanted = body["spec"]["resourceAttributes"]
             return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in cluster.denied}}

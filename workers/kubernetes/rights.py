@@ -17,7 +17,15 @@ class Right(NamedTuple):
 
 RIGHTS = (
     Right("batch", "jobs", ("create", "delete", "get", "list", "watch")),
-    Right("", "pods", ("delete", "deletecollection", "get", "list", "watch")),
+    Right("", "pods", ("deletecollection", "list", "watch")),
+    Right("", "pods/log", ("get",)),
+    Right("", "secrets", ("create", "delete", "patch")),
+)
+
+#: What images that are built in the cluster need, in the namespace of builds where that is another one.
+BUILD_RIGHTS = (
+    Right("batch", "jobs", ("create", "delete", "get")),
+    Right("", "pods", ("list",)),
     Right("", "pods/log", ("get",)),
     Right("", "secrets", ("create", "delete", "patch")),
 )

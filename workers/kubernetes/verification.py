@@ -9,7 +9,7 @@ from ipc.errors import HostError
 from ipc.settings import KubernetesConfig
 from workers.kubernetes.access import Access
 from workers.kubernetes.api import FORBIDDEN, UNAUTHORIZED, ApiRefusal, KubernetesApi
-from workers.kubernetes.rights import RIGHTS, Right
+from workers.kubernetes.rights import BUILD_RIGHTS, RIGHTS, Right
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _HINT = "packaging/kubernetes has a Role with what the agent needs; docs/kubernetes.md names it."
@@ -23,17 +23,42 @@ def verify(settings: KubernetesConfig) -> str:
         RunnerUnavailable: it does not answer.
     """
     with closing(KubernetesApi(Access(settings.config_file, settings.context), settings.timeout_seconds)) as api:
-        namespace = settings.namespace or api.usual_namespace()
+        namespace, of_builds = settings.namespace or api.usual_namespace(), settings.builds.namespace
         try:
             version = str(api.get("/version").get("gitVersion", "of an unknown version"))
-            missing = [name for right in RIGHTS for name in _missing(api, namespace, right)]
+            _require(api, namespace, RIGHTS)
+            if of_builds is not None and of_builds != namespace:
+                _require(api, of_builds, BUILD_RIGHTS)
         except ApiRefusal as refusal:
             raise _refused(refusal) from refusal
+    places = namespace if of_builds in (None, namespace) else f"{namespace}, and what builds need in {of_builds}"
+    return f"The Kubernetes cluster ({version}) answers, and grants what jobs need in the namespace {places}."
+
+
+def _require(api: KubernetesApi, namespace: str, rights: tuple[Right, ...]) -> None:
+    """Raise :class:`HostError` where there is no such namespace, or not all ``rights`` are granted there."""
+    _require_namespace(api, namespace)
+    missing = [name for right in rights for name in _missing(api, namespace, right)]
     if missing:
         raise HostError(
             f"The cluster does not grant the agent in the namespace {namespace}: {', '.join(missing)}.", hint=_HINT
         )
-    return f"The Kubernetes cluster ({version}) answers, and grants what jobs need in the namespace {namespace}."
+
+
+def _require_namespace(api: KubernetesApi, namespace: str) -> None:
+    """Raise :class:`HostError` where there is no such namespace: a cluster grants its owner all rights in that, too."""
+    try:
+        found = api.find(f"/api/v1/namespaces/{namespace}")
+    except ApiRefusal as refusal:
+        if refusal.status != FORBIDDEN:
+            raise
+        # Whom the cluster does not tell has no rights there either, unless there is one.
+        return
+    if found is None:
+        raise HostError(
+            f"The cluster has no namespace {namespace}.",
+            hint="Create it, or name another one in launchd.kubernetes.namespace, or builds.namespace there.",
+        )
 
 
 def _missing(api: KubernetesApi, namespace: str, right: Right) -> list[str]:

@@ -22,6 +22,7 @@ from ipc.settings import (
     RegistryConfig,
 )
 from tests.support.aws import REGION, FakeAws
+from tests.support.cluster_rights import granted, needed
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.pod_builds import assert_nothing_is_left, builds, cluster, kaniko_shape, registry
@@ -29,6 +30,7 @@ from tests.support.registries import PASSWORD, USER, TestRegistry
 from tests.support.waiting import wait_until
 from workers.builders.pods import BuildahPodBuilder, KanikoBuilder
 from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
+from workers.kubernetes.rights import BUILD_RIGHTS
 from workers.pod_builds import build as pod_build
 from workers.pod_builds.records import ABANDONED_SECONDS, BuildRecords
 from workers.sources import Project
@@ -86,6 +88,7 @@ def test_an_image_is_built_once_and_its_progress_and_log_are_kept(
     assert builds(tmp_path) == [f"{image} tar:///context/{_only_build(cluster)}.tgz"]
     assert "INFO pushed" in (context.directory / "build.log").read_text()
     assert "handing the files of the image over to the cluster" in heard.progress()
+    assert needed(cluster.asked) <= granted(BUILD_RIGHTS)
     assert_all_is_gone(cluster, tmp_path)
 
 

@@ -49,6 +49,34 @@ def test_what_the_configuration_names_is_asked_for() -> None:
     assert list(questions(PLAIN)) == []
 
 
+@pytest.mark.parametrize(
+    ("resources", "environment", "asked"),
+    [
+        # Without a cloud in the configuration, jobs there use its default credentials.
+        (("sagemaker",), None, ["aws"]),
+        (("vertex", "sagemaker"), None, ["aws", "gcp"]),
+        (("vertex",), EnvironmentConfig("gcp", "us-central1", "p"), ["gcp"]),
+        (("vertex",), EnvironmentConfig("aws", "eu-west-1"), ["aws", "gcp"]),
+    ],
+)
+def test_the_clouds_that_jobs_may_ask_for_are_asked(
+    resources: tuple[str, ...], environment: EnvironmentConfig | None, asked: list[str]
+) -> None:
+    policy = PolicyConfig(resources=resources)
+    config = replace(PLAIN, environment=environment, launchd=replace(PLAIN.launchd, policy=policy))
+
+    assert [one.name for one in questions(config)] == asked
+
+
+@pytest.mark.parametrize(("resource", "asked"), [("local-container", ["kubernetes"]), ("local-process", [])])
+def test_a_cluster_that_images_are_built_in_is_asked(resource: str, asked: list[str]) -> None:
+    policy = PolicyConfig(resources=(resource,))
+    builder = BuilderConfig(type="buildah-pod")
+    config = replace(PLAIN, builder=builder, launchd=replace(PLAIN.launchd, policy=policy))
+
+    assert [one.name for one in questions(config)] == asked
+
+
 def test_answers_are_kept_with_their_sentences() -> None:
     looker = Environments(Asker(Usable("As ada."), Hindrance("It is away.", "Wait."), Usable("It answers.")))
 
@@ -142,7 +170,7 @@ def test_a_cluster_says_what_it_grants(tmp_path: Path) -> None:
     )
     assert isinstance(denied, Hindrance)
     assert denied.why == (
-        "The cluster does not grant the agent in the namespace training: get pods, get pods/log, create secrets."
+        "The cluster does not grant the agent in the namespace training: get pods/log, create secrets."
     )
     assert "docs/kubernetes.md" in denied.hint
 

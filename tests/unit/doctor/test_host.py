@@ -9,12 +9,21 @@ from tempfile import TemporaryDirectory
 import pytest
 from msgspec.structs import replace
 
-from ipc.settings import EnvironmentConfig, JobLimits, JobsConfig, KubernetesConfig, RegistryConfig, UserNumbers
+from ipc.settings import (
+    BuilderConfig,
+    EnvironmentConfig,
+    JobLimits,
+    JobsConfig,
+    KubernetesConfig,
+    PodBuildsConfig,
+    RegistryConfig,
+    UserNumbers,
+)
 from launchd.doctor import credentials, gpus, isolation, service, storage
 from launchd.doctor.extras import missing_packages
 from launchd.doctor.findings import Verdict
 from launchd.doctor.host import Host
-from tests.support.fake_kubernetes import fake_kubernetes
+from tests.support.fake_kubernetes import Fault, fake_kubernetes
 from tests.support.http_servers import serving
 from tests.support.nvml import FakeDriver
 from tests.support.registry_stub import Answer, RegistryStub
@@ -217,6 +226,21 @@ def test_a_cloud_without_credentials(host: MakeHost, tmp_path: Path) -> None:
     assert (found.verdict, "credentials" in found.sentence) == (Verdict.FAIL, True), found
 
 
+def test_a_cloud_of_jobs_alone_is_asked_too(host: MakeHost, tmp_path: Path) -> None:
+    made = host(policy={"resources": ("vertex",)})
+    bare = {name: value for name, value in made.environ.items() if not name.startswith("GOOGLE_")}
+    key = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "missing.json")}
+    found = only(credentials.check_cloud(replace(made, environ=bare | key)))
+    assert (found.verdict, "missing.json was not found" in found.sentence) == (Verdict.FAIL, True)
+
+
+def test_packages_of_the_builder_are_looked_for(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "missing_packages", lambda extra: ["kubernetes"] if extra == "kubernetes" else [])
+    made = host(policy={"resources": ("local-container",)}, builder=BuilderConfig(type="kaniko"))
+    failed = [one for one in credentials.check_extras(made) if one.verdict is Verdict.FAIL]
+    assert [one.sentence for one in failed] == ["kaniko needs packages that are not installed: kubernetes."]
+
+
 def test_a_cluster_that_grants_too_little(host: MakeHost, tmp_path: Path) -> None:
     assert only(credentials.check_cluster(host())).verdict is Verdict.NOT_APPLICABLE
     with fake_kubernetes() as cluster:
@@ -227,6 +251,40 @@ def test_a_cluster_that_grants_too_little(host: MakeHost, tmp_path: Path) -> Non
         denied = only(credentials.check_cluster(made))
     assert (granted.verdict, denied.verdict) == (Verdict.OK, Verdict.FAIL)
     assert "watch jobs" in denied.sentence
+
+
+def test_a_cluster_that_refuses_this_host_or_has_no_such_namespace(host: MakeHost, tmp_path: Path) -> None:
+    with fake_kubernetes() as cluster:
+        config = KubernetesConfig(config_file=str(cluster.write_config(tmp_path / "kubeconfig")), namespace="trainng")
+        made = host(policy={"resources": ("kubernetes",)}, settings={"kubernetes": config})
+        cluster.absent_namespaces = {"trainng"}
+        absent = only(credentials.check_cluster(made))
+        cluster.absent_namespaces = set()
+        # An agent with the least rights may not ask for its namespace.
+        cluster.fail(Fault("GET", "/api/v1/namespaces/trainng", 403))
+        untold = only(credentials.check_cluster(made))
+        cluster.fail(Fault("GET", "/", 401, message="Unauthorized"))
+        expired = only(credentials.check_cluster(made))
+    assert (absent.verdict, absent.sentence) == (Verdict.FAIL, "The cluster has no namespace trainng.")
+    assert "launchd.kubernetes.namespace" in absent.fix
+    assert untold.verdict is Verdict.OK
+    assert (expired.verdict, "does not accept the credentials" in expired.sentence) == (Verdict.FAIL, True)
+    assert "renews the token" in expired.fix
+
+
+def test_a_cluster_for_builds_alone_is_asked_for_the_namespace_of_builds(host: MakeHost, tmp_path: Path) -> None:
+    with fake_kubernetes() as cluster:
+        file, builds = str(cluster.write_config(tmp_path / "kubeconfig")), PodBuildsConfig(namespace="builds")
+        made = host(
+            policy={"resources": ("local-container",)},
+            builder=BuilderConfig(type="buildah-pod"),
+            settings={"kubernetes": KubernetesConfig(config_file=file, builds=builds)},
+        )
+        there = only(credentials.check_cluster(made))
+        cluster.absent_namespaces = {"builds"}
+        absent = only(credentials.check_cluster(made))
+    assert (there.verdict, "what builds need in builds" in there.sentence) == (Verdict.OK, True)
+    assert (absent.verdict, absent.sentence) == (Verdict.FAIL, "The cluster has no namespace builds.")
 
 
 def test_packages_of_extras(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
