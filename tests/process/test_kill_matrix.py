@@ -16,9 +16,10 @@ import pytest
 
 from ipc.failpoints import ACTIONS, FAILPOINTS
 from launchd.client.queue_server import Item
+from tests.support.deaths import ADOPTING, assert_said_once, assert_started_once, is_contained, keep_agent_alive
 from tests.support.processes import children_of, command_line
 from tests.support.server import Account, RunningServer, running_server
-from tests.support.testbed import AgentProcess, Testbed, make_testbed
+from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: A job writes its name here first thing; twice would be a job that ran twice.
@@ -30,12 +31,8 @@ LENGTHS = ("0", "0.7", "0.3")
 #: A job whose shim dies cannot be known to have ended well, and is not started again.
 SHIM_DEATH_REASONS = ("process that kept the job", "did not start", "failpoint")
 
-#: Failpoints of the supervisor that are about no single job: an error there ends the supervisor.
-ABOUT_NO_JOB = ("supervisor.adopting", "supervisor.reported")
-
-
 #: Where, in the short run, a process of each kind raises and leaves too.
-EVERY_ACTION = ("worker.after_submit", "shim.spawned", "supervisor.recorded")
+EVERY_ACTION = ("worker.after_submit", "shim.spawned", "supervisor.submitted")
 
 
 def way_to_die(failpoint: str, action: str) -> Any:
@@ -56,11 +53,15 @@ def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
         yield opened
 
 
+def test_the_short_run_has_failpoints_that_there_are() -> None:
+    assert set(EVERY_ACTION) <= FAILPOINTS.keys()
+
+
 @pytest.mark.parametrize(("failpoint", "action"), MATRIX)
 def test_any_process_may_die_anywhere(testbed: Testbed, failpoint: str, action: str) -> None:
     fired = testbed.directory / "fired"
     fired.mkdir()
-    items = [leave_a_job_behind(testbed)] if failpoint == "supervisor.adopting" else []
+    items = [leave_a_job_behind(testbed)] if failpoint == ADOPTING else []
     armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
     agent = testbed.start_agent(**armed)
     items += push_one_of_each_length(testbed)
@@ -142,23 +143,6 @@ def leave_a_job_behind(opened: Testbed) -> str:
     return item_id
 
 
-def is_contained(failpoint: str, action: str) -> bool:
-    """Whether the supervisor survives: an error over one job fails that job."""
-    return action == "raise" and failpoint.startswith("supervisor.") and failpoint not in ABOUT_NO_JOB
-
-
-def keep_agent_alive(
-    opened: Testbed, agent: AgentProcess, environ: dict[str, str], fired: Path, *, contained: bool
-) -> None:
-    """Do what systemd does when the failpoint hits the supervisor itself."""
-    wait_until(fired.exists, timeout=20, what=f"the failpoint {fired.name}")
-    if contained or not fired.name.startswith("supervisor."):
-        return
-    wait_until(lambda: agent.exit_code() is not None or agent.is_stopped(), what="the supervisor died or hung")
-    agent.kill()
-    opened.start_agent(**environ)
-
-
 def disturb_queue_server(opened: Testbed, server: RunningServer, action: str) -> None:
     if action == "stop":
         psutil.Process(server.process.pid).suspend()
@@ -180,10 +164,7 @@ def disturb_fork_server(opened: Testbed, action: str) -> None:
 
 
 def assert_nothing_ran_twice(runs: Path) -> None:
-    names = runs.read_text().split() if runs.exists() else []
-    # The attempts of a job differ in their last part; one alone may have run.
-    jobs = [name.rpartition("-")[0] for name in names]
-    assert sorted(jobs) == sorted(set(jobs))
+    assert_started_once(runs.read_text().split() if runs.exists() else [])
 
 
 def assert_outcome_is_true(item: Item, failpoint: str, opened: Testbed, *, contained: bool) -> None:
@@ -203,12 +184,6 @@ def assert_journal_and_server_agree(opened: Testbed, items: list[Item]) -> None:
     wait_until(lambda: opened.outbox() == 0, what="the outbox is empty")
     states = opened.journal_states()
     assert {item.id: states[item.id].upper() for item in items} == {item.id: item.state for item in items}
-
-
-def assert_said_once(opened: Testbed, items: list[Item]) -> None:
-    lines = [line for line in opened.log().splitlines() if "A job is over." in line]
-    for item in items:
-        assert sum(item.id in line for line in lines) == 1
 
 
 def assert_nothing_left(opened: Testbed) -> None:

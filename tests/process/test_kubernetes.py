@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from ipc.failpoints import FAILPOINTS
 from tests.support.cluster_rights import granted_kubernetes
+from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.processes import children_of, command_line, is_gone
 from tests.support.server import Account
@@ -24,6 +24,8 @@ IMAGE = "registry.example/train:1"
 SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; for i in 1 2 3 4 5; do echo line $i; sleep "$2"; done'
 LINES = "".join(f"line {number}\n" for number in range(1, 6))
 
+#: In the short run: where a Job may exist and nobody knows yet, and where it has ended and nobody knows.
+SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.ended")
 #: The most private memory that a worker may have, in bytes.
 MEMORY = 9 << 20
 
@@ -71,28 +73,25 @@ def assert_all_ran_once(testbed: Testbed, cluster: FakeKubernetes, items: list[s
     assert [output(testbed, item) for item in items] == [LINES] * len(items)
     names = (testbed.directory / "runs").read_text().split()
     assert len(names) == len({name.rpartition("-")[0] for name in names}) == len(items)
+    assert_one_object_for_each_job(cluster)
+
+
+def assert_one_object_for_each_job(cluster: FakeKubernetes) -> None:
+    """There was one for each, and nothing is left of any."""
     assert {times for name, times in cluster.created.items() if name.startswith("jobs/")} == {1}
     for plural in ("jobs", "pods", "secrets"):
         wait_until(lambda: cluster.objects(plural) == [], 20, f"no {plural} are left")  # noqa: B023 - it is waited for
 
 
-def deaths() -> Iterator[Any]:
-    for failpoint in (name for name in FAILPOINTS if name.startswith("worker.")):
-        is_short = failpoint in ("worker.after_submit_approved", "worker.after_submit", "worker.ended")
-        for action in ("kill", "stop"):
-            yield pytest.param(failpoint, action, marks=[] if is_short and action == "kill" else pytest.mark.long)
+@pytest.mark.parametrize(("failpoint", "action"), list(deaths(SHORT)))
+def test_any_process_may_die_anywhere(testbed: Testbed, cluster: FakeKubernetes, failpoint: str, action: str) -> None:
+    over = run_with_a_death(testbed, failpoint, action, lambda seconds: push(testbed, seconds / 5))
 
-
-@pytest.mark.parametrize(("failpoint", "action"), list(deaths()))
-def test_a_worker_may_die_anywhere(testbed: Testbed, cluster: FakeKubernetes, failpoint: str, action: str) -> None:
-    fired = testbed.directory / "fired"
-    fired.mkdir()
-    testbed.start_agent(LAUNCHD_FAILPOINTS=f"{failpoint}={action}", LAUNCHD_FAILPOINTS_ONCE=str(fired))
-
-    items = [push(testbed, pause) for pause in (0, 0.1)]
-
-    wait_until((fired / failpoint).exists, 30, f"the failpoint {failpoint}")
-    assert_all_ran_once(testbed, cluster, items)
+    for item in over:
+        assert item.state == "FAILED" or output(testbed, item.id) == LINES
+    assert_started_once((testbed.directory / "runs").read_text().split())
+    assert_one_object_for_each_job(cluster)
+    assert_said_once(testbed, over)
 
 
 def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, cluster: FakeKubernetes) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from ipc.failpoints import FAILPOINTS
 from launchd.client.queue_server import Item
-from tests.process.test_kill_matrix import assert_said_once, keep_agent_alive
 from tests.support.aws import ROLE, FakeAws, arguments
+from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.processes import children_of, command_line
 from tests.support.server import Account
 from tests.support.testbed import ROOT, Testbed, make_testbed
@@ -21,8 +20,6 @@ from tests.support.waiting import wait_until
 IMAGE = "registry.example/train:1"
 CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrainingJob", "SageMaker.StopTrainingJob"
 
-#: Failpoints that are about a job at any target; those of the shim are a local process's, others a build's.
-ABOUT_ANY_TARGET = [name for name in FAILPOINTS if not name.startswith(("shim.", "pod_build."))]
 #: In the short run: where a training job may exist and nobody knows yet.
 SHORT = ("worker.after_submit_approved", "worker.after_submit")
 
@@ -47,11 +44,6 @@ def push(opened: Testbed, *command: str, **more: Any) -> str:
 
 def ended(opened: Testbed, *items: str) -> list[Item]:
     return opened.wait_over(items, timeout=60)
-
-
-def way_to_die(failpoint: str, action: str) -> Any:
-    is_short = failpoint in SHORT and action == "kill"
-    return pytest.param(failpoint, action, marks=[] if is_short else pytest.mark.long, id=f"{failpoint}-{action}")
 
 
 def test_jobs_end_as_sagemaker_says_with_their_output(testbed: Testbed, aws: FakeAws) -> None:
@@ -136,38 +128,12 @@ def test_without_the_sdk_a_job_fails_at_once_and_says_how_to_get_it(testbed: Tes
     assert "pip install 'launchd-agent[aws]'" in (over[0].message or "")
 
 
-@pytest.mark.parametrize(
-    ("failpoint", "action"),
-    [way_to_die(failpoint, action) for failpoint in ABOUT_ANY_TARGET for action in ("kill", "stop", "raise", "exit")],
-)
+@pytest.mark.parametrize(("failpoint", "action"), list(deaths(SHORT)))
 def test_any_process_may_die_anywhere(testbed: Testbed, aws: FakeAws, failpoint: str, action: str) -> None:
-    fired = testbed.directory / "fired"
-    fired.mkdir()
-    armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
-    items = []
-    if failpoint == "supervisor.adopting":
-        first = testbed.start_agent()
-        items = [push(testbed, "sleep", "1")]
-        wait_until(lambda: testbed.phase(items[0]) == "running", 30, "the job runs")
-        first.kill()
-    agent = testbed.start_agent(**armed)
-    items += [push(testbed, "sleep", seconds) for seconds in ("0", "0.7")]
+    over = run_with_a_death(testbed, failpoint, action, lambda seconds: push(testbed, "sleep", str(seconds)))
 
-    contained = action == "raise" and failpoint.startswith("supervisor.")
-    keep_agent_alive(testbed, agent, armed, fired / failpoint, contained=contained)
-    over = ended(testbed, *items)
-
-    assert_each_job_once(aws)
-    for item in over:
-        assert item.state == "FINISHED" or contained, item.message
-    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
+    assert_started_once(aws.jobs)
     assert_said_once(testbed, over)
-
-
-def assert_each_job_once(aws: FakeAws) -> None:
-    """The attempts of a job differ in their last part; one alone may have run."""
-    jobs = [name.rpartition("-")[0] for name in aws.jobs]
-    assert sorted(jobs) == sorted(set(jobs))
 
 
 def test_the_memory_of_workers_is_shared(testbed: Testbed) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import psutil
 import pytest
 
-from ipc.failpoints import FAILPOINTS
+from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.google_cloud import DONE_UNANSWERED, GoogleCloud, google_cloud, job_args
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
@@ -17,14 +17,7 @@ from tests.support.waiting import wait_until
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
 
 #: Where a worker dies, or its supervisor, once the job may exist at Vertex AI. All others run with ``--long``.
-SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitoring", "supervisor.recorded")
-
-WAYS = [
-    pytest.param(failpoint, action, marks=[] if failpoint in SHORT and action == "kill" else pytest.mark.long)
-    for failpoint in FAILPOINTS
-    if not failpoint.startswith(("shim.", "pod_build.")) and failpoint != "supervisor.adopting"
-    for action in ("kill", "stop", "exit")
-]
+SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitoring", "supervisor.submitted")
 
 
 @pytest.fixture
@@ -95,27 +88,22 @@ def test_a_job_that_waits_too_long_for_machines_is_cancelled(testbed: Testbed, c
     assert cloud.jobs[0].state == "JOB_STATE_CANCELLED"
 
 
-@pytest.mark.parametrize(("failpoint", "action"), WAYS)
+@pytest.mark.parametrize(("failpoint", "action"), list(deaths(SHORT)))
 def test_any_process_may_die_anywhere(testbed: Testbed, cloud: GoogleCloud, failpoint: str, action: str) -> None:
-    fired = testbed.directory / "fired"
-    fired.mkdir()
-    armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
-    agent = start(testbed, cloud, **armed)
-    items = [push(testbed), push(testbed, seconds=0.7)]
+    over = run_with_a_death(
+        testbed,
+        failpoint,
+        action,
+        lambda seconds: push(testbed, seconds=seconds),
+        lambda **environ: start(testbed, cloud, **environ),
+        # The SDK is loaded first.
+        patience=40,
+    )
 
-    wait_until((fired / failpoint).exists, timeout=40, what=f"the failpoint {failpoint}")
-    if failpoint.startswith("supervisor."):
-        wait_until(lambda: agent.exit_code() is not None or agent.is_stopped(), what="the supervisor died or hung")
-        agent.kill()
-        start(testbed, cloud, **armed)
-    ended = testbed.wait_over(items, timeout=50)
-
-    assert [item.state for item in ended] == ["FINISHED"] * 2
-    names = [job.request["labels"]["launchd-name"] for job in cloud.jobs]
-    assert len({name.rpartition("-")[0] for name in names}) == len(names) == 2
-    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
-    for item in items:
-        assert output_of(testbed, item) == "started\n"
+    assert_started_once(job.request["labels"]["launchd-name"] for job in cloud.jobs)
+    assert_said_once(testbed, over)
+    for item in over:
+        assert item.state == "FAILED" or output_of(testbed, item.id) == "started\n"
 
 
 def test_a_lost_answer_makes_no_second_job(testbed: Testbed, cloud: GoogleCloud) -> None:
