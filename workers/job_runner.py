@@ -263,7 +263,7 @@ class JobRunner:
             except RunnerUnavailable as error:
                 if self._titled is JobState.SUBMITTING:
                     # What keeps a submission is worth a sentence.
-                    self._context.progress(error.message)
+                    self._context.progress(error.report().sentence())
                 self._wait_for_target(error, attempt)
                 attempt += 1
 
@@ -277,7 +277,7 @@ class JobRunner:
             try:
                 status = _ask(lambda: self._runner.inspect(handle))
             except RunnerUnavailable as error:
-                self._report_status(JobState.UNKNOWN, error.message)
+                self._report_status(JobState.UNKNOWN, error.report().sentence())
                 self._stop_unseen(handle)
                 self._wait_for_target(error, failures)
                 failures += 1
@@ -351,7 +351,8 @@ class JobRunner:
         try:
             _ask(lambda: self._runner.delete(handle))
         except RunnerUnavailable as error:
-            self._context.warn(f"What is left of the ended job could not be removed: {error.message}", "run")
+            said = error.report().sentence()
+            self._context.warn(f"What is left of the ended job could not be removed: {said}", "run")
         remove_own(self._context)
 
     def _check_start(self, handle: Handle, status: Status) -> None:
@@ -396,7 +397,7 @@ class JobRunner:
         return True
 
     def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
-        log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
+        log.warning("The target does not answer; the job is left as it is.", extra={"error": error.report().sentence()})
         stop_seen = self._context.stop_signal() is not None
         self._wait((), RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
         # A stop has to wait until the target answers; leaving has not.

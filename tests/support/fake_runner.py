@@ -115,7 +115,7 @@ class FakeRunner(Runner):
         with self._workload(handle.name) as workload:
             workload.inspections += 1
         if workload.inspections <= workload.knobs.inspect_unavailable_times:
-            raise RunnerUnavailable("The fake target did not answer.")
+            raise RunnerUnavailable("The fake target did not answer.", hint="Ask it later.")
         return _status_at(workload, time.time())
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:

@@ -29,6 +29,7 @@ GONE, INVALID, TOO_MANY = 410, 422, 429
 BUSY_RETRIES = 3
 MOST_RETRY_AFTER_SECONDS = 10.0
 USUAL_RETRY_AFTER_SECONDS = 1.0
+_RENEW = "The administrator renews the token or the certificate of the kubeconfig's user, or the pod's service account."
 #: How many bytes of an answer that goes on are read at most at a time.
 _PIECE = 1 << 16
 
@@ -207,7 +208,9 @@ class KubernetesApi:
         if refusal.status == UNAUTHORIZED:
             # Credentials are replaced in the files of this host: they are read again for the next request.
             self.close()
-            raise RunnerUnavailable(f"The Kubernetes API does not accept the credentials of this host: {refusal}.")
+            raise RunnerUnavailable(
+                f"The Kubernetes API does not accept the credentials of this host: {refusal}.", hint=_RENEW
+            )
         if refusal.status >= 500:
             raise RunnerUnavailable(f"The Kubernetes API answers with an error of its own: {refusal}.")
         if not _is_of_kubernetes(refusal, data):

@@ -163,6 +163,7 @@ def _read(path: str, context: str | None, keys: str) -> Route:
     merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]
     if merged is None:
         raise config.ConfigException("the kubeconfig is empty")
+    _require_context(merged.value, context)
     settings = _Settings()
     loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
         config_dict=merged, active_context=context, temp_file_path=keys
@@ -174,6 +175,15 @@ def _read(path: str, context: str | None, keys: str) -> Route:
     # What ends is read again as a whole: certificates may end too.
     settings.refresh_api_key_hook = None
     return settings.route(_namespace(loader), _expires(loader))
+
+
+def _require_context(merged: dict[str, Any], context: str | None) -> None:
+    """Raise where there is no such context, with the names of those that there are."""
+    wanted = context or merged.get("current-context")
+    names = [str(one["name"]) for one in merged.get("contexts") or ()]
+    if wanted not in names:
+        lacks = f"it has no context {wanted}" if wanted else "it says no current context"
+        raise config.ConfigException(f"{lacks}, and has the contexts: {', '.join(names) or 'none'}")
 
 
 @contextmanager

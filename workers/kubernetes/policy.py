@@ -182,7 +182,11 @@ def _annotations(key: str, value: Any, rules: KubernetesRules) -> str | None:
 
 
 def _image(key: str, value: Any, rules: KubernetesRules) -> str | None:
-    return refuse_image(value, rules) if key == "image" and type(value) is str else None
+    if key != "image":
+        return None
+    # A volume may be an image as well.
+    name = value.get("reference") if type(value) is dict else value
+    return refuse_image(name, rules) if type(name) is str else None
 
 
 def _exposure(key: str, value: Any, rules: KubernetesRules) -> str | None:
@@ -197,7 +201,10 @@ def _secret(key: str, value: Any, rules: KubernetesRules) -> str | None:  # noqa
     """Return why a Secret may not be named: those that agents make hold keys of jobs and credentials of hosts."""
     if "secret" not in key.lower():
         return None
-    names = (value.get("name"), value.get("secretName")) if type(value) is dict else (value,)
+    each = value if type(value) is list else (value,)
+    names = (
+        name for one in each for name in ((one.get("name"), one.get("secretName")) if type(one) is dict else (one,))
+    )
     own = next((name for name in names if type(name) is str and name.startswith(OWN_SECRETS)), None)
     return None if own is None else f"The Secret {own} is an agent's, and no job may name it."
 

@@ -3,12 +3,15 @@
 ``kubernetes.json``         how the job ended; there before its object is removed
 ``kubernetes-stop.json``    a stop was asked for
 ``kubernetes-output.json``  how far the log of each container was copied
+``kubernetes-taken.json``   which pods the cluster took away
+``kubernetes-ran``          the job has run before
 
 Owns names, layout and durability of these files. Decides nothing.
 """
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +22,8 @@ from workers.record_files import read_record, replace_record
 END_FILE = "kubernetes.json"
 STOP_FILE = "kubernetes-stop.json"
 OUTPUT_FILE = "kubernetes-output.json"
+TAKEN_FILE = "kubernetes-taken.json"
+RAN_FILE = "kubernetes-ran"
 
 
 class EndRecord(msgspec.Struct, frozen=True):
@@ -50,6 +55,12 @@ class Positions(msgspec.Struct, frozen=True):
     logs: dict[str, LogPosition] = {}
 
 
+class TakenRecord(msgspec.Struct, frozen=True):
+    """Pods that were taken away from the job, by their uid, as the cluster showed them."""
+
+    pods: dict[str, dict[str, Any]] = {}
+
+
 def read_end(directory: Path) -> EndRecord | None:
     """Return the record of the end, or ``None``."""
     return read_record(directory / END_FILE, EndRecord)
@@ -79,3 +90,25 @@ def write_positions(directory: Path, positions: Positions) -> None:
     """Write how far the logs were copied; without it, they are read from their beginning."""
     with suppress(OSError):
         replace_record(directory / OUTPUT_FILE, positions)
+
+
+def read_taken(directory: Path) -> TakenRecord:
+    """Return which pods were taken away."""
+    return read_record(directory / TAKEN_FILE, TakenRecord) or TakenRecord()
+
+
+def write_taken(directory: Path, taken: TakenRecord) -> None:
+    """Write which pods were taken away; without it, a worker that takes the job over may not know."""
+    with suppress(OSError):
+        replace_record(directory / TAKEN_FILE, taken)
+
+
+def has_run(directory: Path) -> bool:
+    """Return whether a worker has seen the job run."""
+    return (directory / RAN_FILE).exists()
+
+
+def note_run(directory: Path) -> None:
+    """Note that the job runs; without it, a worker that takes over a job that waits again takes it for a start."""
+    with suppress(OSError):
+        (directory / RAN_FILE).touch()

@@ -1,9 +1,10 @@
 """What a cluster's refusal of a job means to people."""
 
-from ipc.errors import SubmitError
+from ipc.errors import RunnerUnavailable, SubmitError
 from workers.kubernetes.api import BAD_REQUEST, FORBIDDEN, INVALID, NOT_FOUND, ApiRefusal
 
 _CORRECT = "Correct the queue's configuration, or the job's resource_args.kubernetes."
+RIGHTS_HINT = "The cluster's administrator grants the agent this right in the namespace (docs/kubernetes.md has all)."
 #: What helps, by the status of the refusal.
 _HINTS = {
     FORBIDDEN: (
@@ -17,6 +18,12 @@ _HINTS = {
     INVALID: _CORRECT,
     BAD_REQUEST: _CORRECT,
 }
+
+
+def unanswered(refusal: ApiRefusal) -> RunnerUnavailable:
+    """Return the error for a question about a job that the cluster refuses this host; the job may well run."""
+    hint = RIGHTS_HINT if refusal.status == FORBIDDEN else None
+    return RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.", hint=hint)
 
 
 def refused(refusal: ApiRefusal) -> SubmitError:

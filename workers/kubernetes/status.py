@@ -33,15 +33,19 @@ _NODE_LOST = "NodeLost"
 
 MISSING_CONFIGURATION = "CreateContainerConfigError"
 
-#: W&B's words for how a custom resource stands: phases, and types of conditions, in small letters.
+#: How a custom resource stands, by its controller's word: phases, and types of conditions, in small letters.
 _PHASES = {
     "created": JobState.STARTING,
     "pending": JobState.STARTING,
     "inqueue": JobState.STARTING,
     "suspended": JobState.STARTING,
+    "suspending": JobState.STARTING,
+    "initializing": JobState.STARTING,
+    "waiting": JobState.STARTING,
     "running": JobState.RUNNING,
     "completing": JobState.RUNNING,
     "restarting": JobState.RUNNING,
+    "retrying": JobState.RUNNING,
     "succeeded": JobState.FINISHED,
     "completed": JobState.FINISHED,
     "complete": JobState.FINISHED,
@@ -49,6 +53,9 @@ _PHASES = {
     "aborted": JobState.FAILED,
     "timeout": JobState.FAILED,
     "terminated": JobState.FAILED,
+    "stopped": JobState.FAILED,
+    "error": JobState.FAILED,
+    "validationfailed": JobState.FAILED,
     "terminating": JobState.STOPPING,
 }
 #: Of several conditions that are true, the first of these states counts.
@@ -68,12 +75,12 @@ class Seen(msgspec.Struct, frozen=True):
 def judge_job(job: Object, pods: Iterable[Object]) -> Seen:
     """Return how a Job stands."""
     known = sorted(pods, key=_created)
-    if _condition(job, "Complete") is not None:
+    if condition_of(job, "Complete") is not None:
         return Seen(JobState.FINISHED, ExitResult(code=0))
-    failed = _condition(job, "Failed")
+    failed = condition_of(job, "Failed")
     if failed is not None:
         return _failed(failed, known)
-    if _condition(job, "Suspended") is not None or _inner(job, "spec").get("suspend"):
+    if condition_of(job, "Suspended") is not None or _inner(job, "spec").get("suspend"):
         return Seen(JobState.STARTING, message="the Job is suspended: what admits it, such as Kueue, has not yet")
     return judge_pods(known)
 
@@ -87,7 +94,8 @@ def judge_pods(pods: Iterable[Object]) -> Seen:
     if living:
         return Seen(JobState.STARTING, message=next(_troubles(living), None) or "its pod is being created")
     if known:
-        return Seen(JobState.RUNNING, message="its pods have ended, and its controller has not said how")
+        why = next(_troubles(known), None) or "its pods have ended, and its controller has not said how"
+        return Seen(JobState.RUNNING, message=why)
     return Seen(JobState.STARTING, message="it has no pod yet")
 
 
@@ -121,9 +129,20 @@ def lacks_configuration(pods: Iterable[Object]) -> bool:
     )
 
 
+def condition_of(resource: Object, kind: str) -> Object | None:
+    """Return the condition of the type ``kind`` that is true of an object, or ``None``."""
+    return next((one for one in _conditions(resource) if one.get("type") == kind and one.get("status") == "True"), None)
+
+
+def was_replaced(taken: Object, pods: Iterable[Object]) -> bool:
+    """Return whether another pod came after ``taken`` was taken away: the job went on, and ended in its own way."""
+    when = _time(condition_of(taken, TAKEN) or {}, "lastTransitionTime")
+    return bool(when) and any(_created(pod) > when for pod in pods)
+
+
 def _words(status: Object) -> Iterator[tuple[str, str | None]]:
     state = status.get("state")
-    phase = state.get("phase") if type(state) is dict else status.get("phase")
+    phase = state.get("phase") if type(state) is dict else status.get("phase") or _phase_of_ray(status)
     if type(phase) is str:
         message = state.get("message") if type(state) is dict else status.get("message")
         yield phase, _text(message)
@@ -133,14 +152,20 @@ def _words(status: Object) -> Iterator[tuple[str, str | None]]:
             yield one["type"], _text(one.get("message"))
 
 
+def _phase_of_ray(status: Object) -> str | None:
+    """Return how a RayJob stands: its operator's word, and Ray's own once it is over, also for one that failed."""
+    operator, ray = _text(status.get("jobDeploymentStatus")), _text(status.get("jobStatus"))
+    return ray or operator if operator == "Complete" else operator or ray
+
+
 def _failed(condition: Object, pods: list[Object]) -> Seen:
     """Return how a Job failed: its last pod knows more than the Job."""
-    taken = _taken(pods)
-    if taken is not None:
-        return taken
     if condition.get("reason") == "DeadlineExceeded":
         message = "The job ran longer than its activeDeadlineSeconds allow, and was ended by Kubernetes."
         return Seen(JobState.FAILED, ExitResult(message=message), message)
+    taken = _taken(pods)
+    if taken is not None:
+        return taken
     result = _exit_of(pods)
     if result is None:
         message = f"Kubernetes reports that the Job failed: {_words_of(condition)}."
@@ -149,11 +174,11 @@ def _failed(condition: Object, pods: list[Object]) -> Seen:
 
 
 def _taken(pods: list[Object]) -> Seen | None:
-    """Return that the cluster took a pod away, ``None`` where it took none."""
-    why = next((found for pod in reversed(pods) if (found := _condition(pod, TAKEN)) is not None), None)
-    if why is None:
+    """Return that the cluster took a pod away, ``None`` where it took none, or the job went on with another one."""
+    taken = next((pod for pod in reversed(pods) if condition_of(pod, TAKEN) and not was_replaced(pod, pods)), None)
+    if taken is None:
         return None
-    message = f"The cluster took the job's pod away: {_words_of(why)}."
+    message = f"The cluster took the job's pod away: {_words_of(condition_of(taken, TAKEN) or {})}."
     return Seen(JobState.PREEMPTED, ExitResult(message=message), message)
 
 
@@ -195,7 +220,7 @@ def _troubles(pods: Iterable[Object]) -> Iterator[str]:
         scheduled = next((one for one in _conditions(pod) if one.get("type") == "PodScheduled"), {})
         if scheduled.get("status") == "False":
             yield f"its pod cannot be scheduled: {_words_of(scheduled)}"
-        if (taken := _condition(pod, TAKEN)) is not None:
+        if (taken := condition_of(pod, TAKEN)) is not None:
             yield f"the cluster takes its pod away: {_words_of(taken)}"
         if _inner(pod, "status").get("reason") == _NODE_LOST:
             yield f"the node of its pod does not answer: {_words_of(_inner(pod, 'status'))}"
@@ -230,16 +255,17 @@ def _statuses(pod: Object) -> list[Object]:
     return [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
 
 
-def _condition(resource: Object, kind: str) -> Object | None:
-    return next((one for one in _conditions(resource) if one.get("type") == kind and one.get("status") == "True"), None)
-
-
 def _conditions(resource: Object) -> list[Object]:
     return list(_inner(resource, "status").get("conditions") or ())
 
 
 def _created(pod: Object) -> str:
-    return str(_inner(pod, "metadata").get("creationTimestamp"))
+    return _time(_inner(pod, "metadata"), "creationTimestamp")
+
+
+def _time(said: Object, key: str) -> str:
+    """Return a time as the API writes it, which orders as a text; an empty one where there is none."""
+    return str(said.get(key) or "")
 
 
 def _inner(value: Object, *keys: str) -> Object:

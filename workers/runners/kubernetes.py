@@ -52,7 +52,7 @@ from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_ob
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
-from workers.kubernetes.refusals import refused
+from workers.kubernetes.refusals import refused, unanswered
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.secret_objects import complete
@@ -65,6 +65,7 @@ from workers.kubernetes.services import (
     wait_until_ready,
 )
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
+from workers.kubernetes.taken import TakenPods
 from workers.macros import filled, macros_of
 from workers.output import OutputWriter
 from workers.rehearsal import rehearse
@@ -102,6 +103,7 @@ class KubernetesRunner(Runner):
         self._directory = Path(order.directory)
         self._apis: dict[Access, KubernetesApi] = {}
         self._output = JobOutput(self._directory)
+        self._taken = TakenPods(self._directory)
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
@@ -380,7 +382,8 @@ class KubernetesRunner(Runner):
             self._output.see([], is_over=True)
             return self._end(handle, self._gone())
         pods = self._pods(api, handle)
-        seen = (judge_job if is_job(handle) else judge_custom)(found, pods)
+        known = self._taken.with_gone(pods)
+        seen = (judge_job if is_job(handle) else judge_custom)(found, known)
         is_over = seen.state in TERMINAL_STATES
         self._output.see(pods, is_over=is_over)
         if self._stop_record() is not None:
@@ -389,7 +392,7 @@ class KubernetesRunner(Runner):
             return self._end(handle, seen)
         if lacks_configuration(pods):
             self._restore_secret(api, handle)
-        return self._going_on(seen, pods)
+        return self._going_on(seen, known)
 
     def _look_again_seconds(self, state: JobState, pods: list[Object]) -> float | None:
         """Return when to look again, watched or not, where something is about to happen: a start, or an end.
@@ -415,7 +418,10 @@ class KubernetesRunner(Runner):
 
     def _going_on(self, seen: Seen, pods: list[Object]) -> Status:
         """Return how a living job stands; one that has run does not start a second time."""
-        self._has_run = self._has_run or seen.state is JobState.RUNNING
+        if not self._has_run:
+            self._has_run = seen.state is JobState.RUNNING or records.has_run(self._directory)
+            if self._has_run:
+                records.note_run(self._directory)
         state = JobState.RUNNING if self._has_run else seen.state
         return Status(state, message=seen.message, look_again_seconds=self._look_again_seconds(state, pods))
 
@@ -515,7 +521,7 @@ class KubernetesRunner(Runner):
         except ApiRefusal as refusal:
             if refusal.status in (NOT_FOUND, CONFLICT):
                 return None
-            raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
+            raise unanswered(refusal) from refusal
 
 
 def _refuse(sentences: list[str]) -> None:

@@ -13,6 +13,7 @@ from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.cluster_rights import granted_kubernetes
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
+from tests.support.pods import BAD_END, TAKEN, fail_job, make_pod, take_pod
 from tests.support.waiting import wait_until
 from workers.runners import Runner
 
@@ -103,13 +104,31 @@ def test_an_answer_that_is_lost_creates_nothing_twice(plural: str, make_job: Job
     assert creations(cluster, "secrets") == [1]
 
 
-def test_credentials_that_are_not_accepted_say_nothing_of_the_job(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+@pytest.mark.parametrize(
+    ("status", "sentence", "hint"),
+    [
+        (401, "does not accept the credentials of this host", "renews the token or the certificate"),
+        (403, "refused to answer: the tests asked for it", "grants the agent this right in the namespace"),
+    ],
+)
+def test_what_the_cluster_refuses_the_agent_says_nothing_of_the_job(
+    make_job: JobMaker, cluster: FakeKubernetes, status: int, sentence: str, hint: str
+) -> None:
     runner, handle = make_job().submit()
-    cluster.fail(Fault("GET", "/jobs", 401))
+    cluster.fail(Fault("GET", "/jobs", status))
 
-    with pytest.raises(RunnerUnavailable, match="does not accept the credentials"):
+    with pytest.raises(RunnerUnavailable, match=sentence) as error:
         runner.inspect(handle)
+    assert hint in (error.value.hint or "")
     assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+
+def test_a_namespace_that_is_not_there_is_named_with_what_to_do(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.fail(Fault("POST", "/namespaces/trainng/", 404, times=9, message='namespaces "trainng" not found'))
+
+    with pytest.raises(SubmitError, match='namespaces "trainng" not found') as error:
+        make_job(namespace="trainng").submit()
+    assert "launchd.kubernetes.namespace" in (error.value.hint or "")
 
 
 def test_a_suspended_job_starts_once_it_is_admitted(make_job: JobMaker, cluster: FakeKubernetes) -> None:
@@ -123,22 +142,95 @@ def test_a_suspended_job_starts_once_it_is_admitted(make_job: JobMaker, cluster:
     assert wait_for_end(runner, handle).state is JobState.FINISHED
 
 
+def test_a_job_that_kueue_stops_for_another_waits_and_runs_again(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.runs_pods = False
+    runner, handle = make_job(spec={"suspend": True}).submit()
+    name = str(handle.data["object"])
+    assert runner.inspect(handle).state is JobState.STARTING
+
+    cluster.change("jobs", name, lambda job: job["spec"].update(suspend=False))
+    make_pod(cluster, name, "first")
+    assert runner.inspect(handle).state is JobState.RUNNING
+
+    # Its Job is suspended, and its pods are deleted.
+    cluster.change("jobs", name, lambda job: job["spec"].update(suspend=True))
+    cluster.remove("pods", "first")
+    stopped = runner.inspect(handle)
+    assert (stopped.state, "suspended" in (stopped.message or "")) == (JobState.RUNNING, True)
+    # Nor has it to start in time once more for a worker that takes it over.
+    assert make_job(spec={"suspend": True}).runner().inspect(handle).state is JobState.RUNNING
+
+    cluster.change("jobs", name, lambda job: job["spec"].update(suspend=False))
+    cluster.run_job(cluster.objects("jobs")[0])
+    assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+def test_a_pod_that_is_gone_before_its_job_fails_was_taken_away(
+    make_job: JobMaker, cluster: FakeKubernetes, *, is_adopted: bool
+) -> None:
+    """Since Kubernetes 1.31 a Job fails once its pods are gone; what was seen of them is remembered, also on disk."""
+    cluster.runs_pods = False
+    runner, handle = make_job().submit()
+    name = str(handle.data["object"])
+    make_pod(cluster, name, "first")
+    take_pod(cluster, "first")
+
+    seen = runner.inspect(handle)
+    assert (seen.state, "takes its pod away: a larger one" in (seen.message or "")) == (JobState.RUNNING, True)
+
+    cluster.remove("pods", "first")
+    assert runner.inspect(handle).state is JobState.RUNNING
+    fail_job(cluster, name)
+    status = (make_job().runner() if is_adopted else runner).inspect(handle)
+
+    assert (status.state, "a larger one" in (status.message or "")) == (JobState.PREEMPTED, True)
+
+
+def test_a_node_that_goes_is_told_and_the_job_goes_on_at_another(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    """As a cluster of several nodes does it: the node is silent, its pod is taken away, another node has the next."""
+    cluster.runs_pods = False
+    runner, handle = make_job(spec={"backoffLimit": 1}).submit()
+    name = str(handle.data["object"])
+    make_pod(cluster, name, "first", node="one", created="2026-01-01T00:00:00Z")
+    assert runner.inspect(handle).state is JobState.RUNNING
+
+    lost = {"reason": "NodeLost", "message": "Node one which was running pod first is unresponsive"}
+    cluster.change("pods", "first", lambda pod: pod["status"].update(lost))
+    silent = runner.inspect(handle)
+    assert (silent.state, "Node one which" in (silent.message or "")) == (JobState.RUNNING, True)
+
+    gone = {"reason": "DeletionByTaintManager", "message": "deleting due to NoExecute taint"}
+    take_pod(cluster, "first", lastTransitionTime="2026-01-01T00:05:00Z", **gone)
+    assert runner.inspect(handle).state is JobState.RUNNING
+    cluster.remove("pods", "first")
+    waiting = runner.inspect(handle)
+    assert (waiting.state, "NoExecute" in (waiting.message or "")) == (JobState.RUNNING, True)
+
+    make_pod(cluster, name, "second", node="two", created="2026-01-01T00:05:02Z")
+    going_on = runner.inspect(handle)
+    assert (going_on.state, going_on.message) == (JobState.RUNNING, None)
+    # What it fails with is its own, and not that of the node before.
+    cluster.change("pods", "second", lambda pod: pod.update(status=BAD_END))
+    cluster.remove("pods", "second")
+    fail_job(cluster, name)
+    assert runner.inspect(handle).state is JobState.FAILED
+
+
 def test_a_pod_that_the_cluster_takes_away_is_a_preemption(make_job: JobMaker, cluster: FakeKubernetes) -> None:
     cluster.runs_pods = False
     runner, handle = make_job().submit()
     cluster.run_job(cluster.objects("jobs")[0])
     wait_until(lambda: bool(cluster.objects("pods")), 10, "there is a pod")
-    taken = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "a larger one"}
 
     def take(pod: dict[str, Any]) -> None:
-        pod["status"] = {"phase": "Failed", "conditions": [taken]}
+        pod["status"] = {"phase": "Failed", "conditions": [TAKEN]}
 
     wait_for_end(runner, handle)
     (pod,) = cluster.objects("pods")
     (tmp := Path(make_job().directory, "kubernetes.json")).unlink()
     cluster.change("pods", pod["metadata"]["name"], take)
-    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
-    cluster.change("jobs", str(handle.data["object"]), lambda job: job.update(status=failed))
+    fail_job(cluster, str(handle.data["object"]))
 
     status = make_job().runner().inspect(handle)
 
@@ -231,6 +323,7 @@ def test_what_has_a_wrong_form_is_told_before_anything_is_built(
         ({"spec": {"template": {"spec": {"volumes": [{"hostPath": {"path": "/etc"}}]}}}}, "path /etc of the nodes"),
         ({"spec": {"template": {"spec": {"containers": [{"securityContext": {}}]}}}}, "securityContext"),
         ({"configFile": "/root/.kube/config"}, "configFile"),
+        ({"spec": {"template": {"spec": {"volumes": [{"image": {"reference": "other/x"}}]}}}}, "The image other/x"),
         (
             {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"},
             "kind rbac.authorization.k8s.io/RoleBinding",
@@ -240,4 +333,4 @@ def test_what_has_a_wrong_form_is_told_before_anything_is_built(
 )
 def test_what_is_not_granted_is_refused_with_its_name(manifest: Any, sentence: str, make_job: JobMaker) -> None:
     with pytest.raises(PolicyRefused, match=sentence):
-        make_job(rules=KubernetesRules(namespaces=("default",)), **manifest).submit()
+        make_job(rules=KubernetesRules(namespaces=("default",), images=("registry.example/*",)), **manifest).submit()

@@ -116,6 +116,7 @@ def test_other_images_and_agents_that_may_not_get_none(
         {"volumes": [{"name": "v", "secret": {"secretName": "launchd-other-1"}}]},
         {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "launchd-other-1-pull"}}]}}]},
         {"containers": [{"envFrom": [{"secretRef": {"name": f"{NAME}-pull"}}]}]},
+        {"imagePullSecrets": [{"name": "own"}, {"name": "launchd-other-1-pull"}]},
         {
             "containers": [
                 {"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "launchd-other-1", "key": "password"}}}]}

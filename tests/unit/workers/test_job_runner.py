@@ -138,6 +138,14 @@ def test_a_stop_waits_for_a_target_that_is_away(start: Callable[..., Job]) -> No
     assert state_of(job.end()) is JobState.STOPPED
 
 
+def test_a_target_that_is_away_is_told_with_what_to_do(start: Callable[..., Job], heard: Heard) -> None:
+    job = start(run_seconds=0, inspect_unavailable_times=1)
+
+    assert state_of(job.end()) is JobState.FINISHED
+    said = [event.message for event in heard if isinstance(event, PhaseChanged) and event.state is JobState.UNKNOWN]
+    assert said == ["The fake target did not answer. Ask it later."]
+
+
 def test_a_start_that_takes_too_long_is_cancelled_even_if_the_target_answers_late(start: Callable[..., Job]) -> None:
     job = start(JobsConfig(start_timeout_seconds=0.1), start_seconds=60, cancel_unavailable_times=2)
 

@@ -142,6 +142,13 @@ FAILED = job("Failed", reason="BackoffLimitExceeded", message="Job has reached t
         ),
         (job(), [pod({"running": {}}, conditions=[TAKEN])], JobState.RUNNING, "takes its pod away: node n is gone"),
         (FAILED, [pod({}, "Failed", conditions=[TAKEN])], JobState.PREEMPTED, "took the job's pod away"),
+        (job(), [pod({}, "Failed", conditions=[TAKEN])], JobState.RUNNING, "takes its pod away: node n is gone"),
+        (
+            job("Failed", reason="DeadlineExceeded"),
+            [pod({}, "Failed", conditions=[TAKEN])],
+            JobState.FAILED,
+            "activeDeadlineSeconds",
+        ),
     ],
 )
 def test_a_job_is_judged(seen: Any, pods: Any, state: JobState, words: str) -> None:
@@ -149,6 +156,28 @@ def test_a_job_is_judged(seen: Any, pods: Any, state: JobState, words: str) -> N
 
     assert judged.state is state
     assert words in (judged.message or "")
+
+
+@pytest.mark.parametrize(
+    ("created", "state"),
+    [
+        # With the one that was taken away, as another of several at the same time: it failed for that.
+        ("2026-01-01T00:00:00Z", JobState.PREEMPTED),
+        # In its place.
+        ("2026-01-01T00:05:01Z", JobState.FAILED),
+    ],
+)
+def test_a_pod_that_was_replaced_is_not_why_a_job_failed(created: str, state: JobState) -> None:
+    taken = pod({}, "Failed", conditions=[{**TAKEN, "lastTransitionTime": "2026-01-01T00:05:00Z"}])
+    taken["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    other = pod({"terminated": {"exitCode": 3}}, "Failed")
+    other["metadata"]["creationTimestamp"] = created
+
+    judged = judge_job(FAILED, [taken, other])
+
+    assert judged.state is state
+    assert judged.result is not None
+    assert judged.result.code == (3 if state is JobState.FAILED else None)
 
 
 def test_memory_that_ran_out_is_told_from_other_ends() -> None:
@@ -176,6 +205,26 @@ def conditions(**given: str) -> dict[str, Any]:
             JobState.FINISHED,
         ),
         ({}, JobState.STARTING),
+        # JobSet and TrainJob (Kubeflow).
+        ({"conditions": [{"type": "Suspended", "status": "True"}]}, JobState.STARTING),
+        ({"conditions": [{"type": "StartupPolicyCompleted", "status": "True"}]}, JobState.STARTING),
+        ({"conditions": [{"type": "Completed", "status": "True"}]}, JobState.FINISHED),
+        ({"conditions": [{"type": "Complete", "status": "True"}]}, JobState.FINISHED),
+        # AppWrapper.
+        ({"phase": "Resuming"}, JobState.STARTING),
+        ({"phase": "Succeeded"}, JobState.FINISHED),
+        # Workflow (Argo).
+        ({"phase": "Error"}, JobState.FAILED),
+        # RayJob: its pods stay where the cluster is not to be shut down.
+        ({"jobStatus": "", "jobDeploymentStatus": "Initializing"}, JobState.STARTING),
+        ({"jobStatus": "PENDING", "jobDeploymentStatus": "Running"}, JobState.RUNNING),
+        ({"jobStatus": "SUCCEEDED", "jobDeploymentStatus": "Complete"}, JobState.FINISHED),
+        ({"jobStatus": "FAILED", "jobDeploymentStatus": "Complete"}, JobState.FAILED),
+        ({"jobStatus": "STOPPED", "jobDeploymentStatus": "Complete"}, JobState.FAILED),
+        ({"jobStatus": "FAILED", "jobDeploymentStatus": "Retrying"}, JobState.RUNNING),
+        ({"jobStatus": "", "jobDeploymentStatus": "Failed"}, JobState.FAILED),
+        ({"jobStatus": "", "jobDeploymentStatus": "Suspended"}, JobState.STARTING),
+        ({"jobStatus": "SUCCEEDED"}, JobState.FINISHED),
     ],
 )
 def test_a_custom_resource_is_judged(status: Any, state: JobState) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ipc.errors import HostError, RunnerUnavailable
 from tests.support.http_servers import LocalServer, QuietHandler, serving
@@ -220,3 +221,27 @@ def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path) -> None:
         KubernetesApi(Access(str(tmp_path / "kubeconfig"))).connect()
     with pytest.raises(HostError, match="missing of this host cannot be used: there is no such file"):
         KubernetesApi(Access(str(tmp_path / "missing"))).connect()
+
+
+@pytest.mark.parametrize(
+    ("current", "asked", "sentence"),
+    [
+        ("tests", "prodution", "it has no context prodution, and has the contexts: tests"),
+        ("old", None, "it has no context old, and has the contexts: tests"),
+        (None, None, "it says no current context, and has the contexts: tests"),
+    ],
+)
+def test_a_context_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, current: str | None, asked: str | None, sentence: str
+) -> None:
+    access = config(tmp_path, "http://127.0.0.1:9", {}, {"token": "secret"})
+    assert access.config_file is not None
+    file = Path(access.config_file)
+    written = yaml.safe_load(file.read_text())
+    (context,) = written["contexts"]
+    context["name"], written["current-context"] = "tests", current
+    file.write_text(json.dumps(written))
+
+    with pytest.raises(HostError, match=sentence) as error:
+        KubernetesApi(Access(str(file), asked)).connect()
+    assert "launchd.kubernetes.context" in (error.value.hint or "")
