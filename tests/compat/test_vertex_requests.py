@@ -104,7 +104,7 @@ WIDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"worker_pool_specs": [pool(command=["sleep"], args=["5"])]}, {}),
     ({"worker_pool_specs": [pool(2), pool(), pool(1)]}, {"timeout": 60}),
     ({"worker_pool_specs": [pool(env=[{"name": "A", "value": "${image_uri}"}])], "labels": {"a": "${author}"}}, {}),
-    ({"worker_pool_specs": [pool()], "labels": None}, {"service_account": "a@p.iam.gserviceaccount.com"}),
+    ({"worker_pool_specs": [pool()], "labels": {}}, {"service_account": "a@p.iam.gserviceaccount.com"}),
     ({"worker_pool_specs": [pool()]}, {"network": "projects/1/global/networks/n", "timeout": 7200}),
 ]
 
@@ -184,7 +184,8 @@ def as_dict(job: Any) -> dict[str, Any]:
 
 
 def without_known_differences(request: dict[str, Any], *, names_output: bool) -> dict[str, Any]:
-    labels = {name: text for name, text in request["labels"].items() if name not in OWN_LABELS}
+    # Google Cloud takes small letters alone.
+    labels = {name: text.lower() for name, text in request["labels"].items() if name not in OWN_LABELS}
     job = {**request["jobSpec"], "workerPoolSpecs": [_plain(one) for one in request["jobSpec"]["workerPoolSpecs"]]}
     if not names_output:
         # Both are below the staging bucket: W&B's by the time, this agent's by the workload name.

@@ -7,8 +7,6 @@ from typing import Any
 
 from wandb.apis.internal import Api
 from wandb.sdk.launch._project_spec import LaunchProject
-from wandb.sdk.launch.environment.local_environment import LocalEnvironment
-from wandb.sdk.launch.registry.local_registry import LocalRegistry
 from wandb.sdk.launch.runner import local_process
 
 COMMANDS: list[str] = []
@@ -26,9 +24,7 @@ async def launch(api: Api, spec: dict[str, Any]) -> None:
     project.job, job = None, project.job
     environment = project.get_env_vars_dict
     project.get_env_vars_dict = lambda *given: with_job(project, job, environment, given)
-    await local_process.LocalProcessRunner(api, {"SYNCHRONOUS": False}, LocalEnvironment(), LocalRegistry()).run(
-        project
-    )
+    await local_process.LocalProcessRunner(api, {"SYNCHRONOUS": False}).run(project)
 
 
 def with_job(project: LaunchProject, job: str | None, environment: Any, given: tuple[Any, ...]) -> dict[str, str]:
