@@ -7,7 +7,7 @@ it over at any time.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
@@ -394,7 +394,7 @@ class KubernetesRunner(Runner):
             self._restore_secret(api, handle)
         return self._going_on(seen, known)
 
-    def _look_again_seconds(self, state: JobState, pods: list[Object]) -> float | None:
+    def _look_again_seconds(self, state: JobState, pods: Sequence[Mapping[str, Any]]) -> float | None:
         """Return when to look again, watched or not, where something is about to happen: a start, or an end.
 
         The end of all pods is, for what judges it. The longer it takes, the less often is looked.
@@ -416,7 +416,7 @@ class KubernetesRunner(Runner):
         path, query = pods_path(handle), selector(handle.name)
         return list((self._asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
 
-    def _going_on(self, seen: Seen, pods: list[Object]) -> Status:
+    def _going_on(self, seen: Seen, pods: Sequence[Mapping[str, Any]]) -> Status:
         """Return how a living job stands; one that has run does not start a second time."""
         if not self._has_run:
             self._has_run = seen.state is JobState.RUNNING or records.has_run(self._directory)
