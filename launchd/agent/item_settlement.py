@@ -170,17 +170,10 @@ class ItemSettlement:
                 with self._records.border(job.item_id):
                     self._on_registered(active, results.get(job.item_id))
         for item in resumed.unknown_to_agent:
-            self._tell_again(item)
+            # Refused before the registration settled what the queue server knows: one that was restored from a copy
+            # may learn only by it whose an item is.
+            self._outbox.retry_outcomes(item.item_id, item.lease)
         self.on_items_unknown(resumed.unknown_to_agent, agent_id)
-
-    def _tell_again(self, item: HeldByServer) -> None:
-        """Send an outcome again that was refused before the registration settled what the queue server knows.
-
-        A server that was restored from a copy may learn only by it whose an item is.
-        """
-        refused = self._journal.outbox.refused_outcomes(item.item_id, item.lease)
-        if refused:
-            self._outbox.retry(self._journal.outbox.retry(refused))
 
     def _on_registered(self, active: ActiveJob, result: ItemResult | None) -> None:
         if result is not None and result.answer is not ItemAnswer.TAKEN:
@@ -205,7 +198,7 @@ class ItemSettlement:
             self._on_later_lease(active, item, agent_id)
         elif self._outbox.has_outcome(item.item_id, item.lease):
             return
-        elif self._journal.outbox.refused_outcomes(item.item_id, item.lease):
+        elif self._outbox.has_refused_outcome(item.item_id, item.lease):
             log.error("The queue server holds an item whose outcome it does not take.", extra={"item": item.item_id})
         else:
             self._settle(item, agent_id)

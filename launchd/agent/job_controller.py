@@ -79,7 +79,7 @@ class JobController:
         clock = clock or SystemClock()
         #: Whom jobs run as: which numbers are given out.
         self.users = users or JobUsers()
-        records = RecordWriter(journal, table, outbox, self._fail_unexpectedly)
+        records = RecordWriter(journal, table, self._fail_unexpectedly)
         self._journal = journal
         self._table = table
         self._pool = pool
@@ -89,7 +89,7 @@ class JobController:
         self._watches = watches
         self._records = records
         self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock, gpus)
-        self._ends = JobEnds(records, journal, table, pool, keys, context, clock, gpus)
+        self._ends = JobEnds(records, journal, table, pool, outbox, keys, context, clock, gpus)
         self._losses = WorkerLosses(records, self._assignment, self._ends, self._publish, clock)
         #: Which jobs get GPUs, and which wait for some.
         self.grants = GpuGrants(gpus, why_no_gpus, table, records, self._ends, self._publish, clock, self._on_gpus)

@@ -18,7 +18,7 @@ from launchd.agent.job_record import JobRecord, fail, requeued_spec
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.measures import AgentMeasures
-from launchd.agent.ports import JobWorkers
+from launchd.agent.ports import JobReports, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.time_limits import seconds_run
@@ -37,6 +37,7 @@ class JobEnds:
         journal: Journal,
         table: JobTable,
         pool: JobWorkers,
+        outbox: JobReports,
         keys: SubmitterKeys,
         context: AgentContext,
         clock: Clock,
@@ -52,6 +53,7 @@ class JobEnds:
         self._journal = journal
         self._table = table
         self._pool = pool
+        self._outbox = outbox
         self._keys = keys
         self._clock = clock
         self._gpus = gpus
@@ -155,7 +157,7 @@ class JobEnds:
 
     def deliver(self, job: JobRecord, body: DeliveryBody) -> None:
         """Tell the queue server ``body`` about ``job`` until it knows."""
-        self._records.deliver(job, body, self._clock.now())
+        self._outbox.add(job, body, self._clock.now())
 
     def _send_outcome(self, job: JobRecord) -> None:
         self.deliver(job, outcome_of(job, self.context.job_directory(job.name)))

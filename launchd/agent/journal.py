@@ -1,4 +1,4 @@
-"""The agent's jobs on disk, with their history and what the queue server has to be told of them.
+"""The agent's jobs on disk, with their history.
 
 What is written, when, and what depends on it is the file's: :class:`~launchd.agent.journal_file.JournalFile`. A record
 that cannot be read costs no other one: it is set aside.
@@ -15,7 +15,6 @@ from launchd.agent.job_history import HistoryEntry
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal_file import JournalError, JournalFile
 from launchd.agent.journal_queries import decode_record, find_job
-from launchd.agent.outbox_rows import OutboxRows
 
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
@@ -85,8 +84,6 @@ class Journal(JournalFile):
         #: The jobs among the pending changes as they will be, None for one that is to be forgotten.
         self._pending_jobs: dict[str, JobRecord | None] = {}
         try:
-            #: What the queue server has to be told.
-            self.outbox = OutboxRows(self)
             self._next_number = (self.rows("SELECT max(number) FROM jobs")[0][0] or 0) + 1
         except JournalError:
             self.close()

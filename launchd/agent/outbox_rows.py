@@ -1,6 +1,6 @@
 """The table ``outbox`` of the journal: what the queue server still has to be told, and what it refused.
 
-What a row says is in ``deliveries.py``; ``outbox.py`` sends what is undelivered.
+What a row says is in ``deliveries.py``; ``outbox.py`` alone changes rows, and sends what is undelivered.
 """
 
 import json

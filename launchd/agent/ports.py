@@ -1,11 +1,10 @@
 """What the job controller needs of the worker pool and of the outbox; tests put stubs of their own in their places."""
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from ipc.messages import Command
+from launchd.agent.deliveries import DeliveryBody
 from launchd.agent.job_record import JobRecord
-from launchd.agent.outbox_rows import Delivery
 
 
 class JobWorker(Protocol):
@@ -71,20 +70,20 @@ class JobReports(Protocol):
         """Confirm the item of ``job`` to the queue server; its answer comes back as ``Acknowledged``."""
         ...
 
-    def hold(self, delivery: Delivery) -> None:
-        """Count the item of a row as held from now on; the row is sent once it is committed: see :meth:`deliver`."""
+    def add(self, job: JobRecord, body: DeliveryBody, now: float) -> None:
+        """Tell the queue server ``body`` about ``job``, after the commit and until the server has it."""
         ...
 
     def has_outcome(self, item_id: str, lease: int) -> bool:
         """Return whether an outcome of this lease of an item is on its way."""
         ...
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Send a row of the journal's outbox until the queue server has it."""
+    def has_refused_outcome(self, item_id: str, lease: int) -> bool:
+        """Return whether the queue server refused an outcome of this lease of an item."""
         ...
 
-    def retry(self, deliveries: Iterable[Delivery]) -> None:
-        """Send rows again that the queue server did not take."""
+    def retry_outcomes(self, item_id: str, lease: int) -> None:
+        """Send the refused outcomes of this lease of an item again."""
         ...
 
     def publish_status(self, job: JobRecord) -> None:

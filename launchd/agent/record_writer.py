@@ -7,11 +7,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from launchd.agent.deliveries import DeliveryBody, body_fields
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Journal
-from launchd.agent.ports import JobReports
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +17,9 @@ log = logging.getLogger(__name__)
 class RecordWriter:
     """Saves records. ``on_error`` is called with the item id and with what handling that item's job raised."""
 
-    def __init__(
-        self, journal: Journal, table: JobTable, outbox: JobReports, on_error: Callable[[str, Exception], None]
-    ) -> None:
+    def __init__(self, journal: Journal, table: JobTable, on_error: Callable[[str, Exception], None]) -> None:
         self._journal = journal
         self._table = table
-        self._outbox = outbox
         self._on_error = on_error
 
     def save(self, job: JobRecord) -> None:
@@ -34,12 +29,6 @@ class RecordWriter:
             active.job = job
             self._table.put(active)
         self._journal.save(job)
-
-    def deliver(self, job: JobRecord, body: DeliveryBody, now: float) -> None:
-        """Tell the queue server ``body`` about ``job``, after the commit and until the server has it."""
-        delivery = self._journal.outbox.add(job, body.kind, body_fields(body), now)
-        self._outbox.hold(delivery)
-        self.after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
 
     def after_commit(self, item_id: str, action: Callable[[], None], *, lazy: bool = False) -> None:
         """Do ``action`` for a job after the next commit of the journal; a ``lazy`` one does not hasten the commit."""

@@ -30,7 +30,6 @@ from launchd.agent.events import (
     Undeliverable,
 )
 from launchd.agent.job_controller import JobController
-from launchd.agent.journal import Journal
 from launchd.agent.mode import AgentMode
 from launchd.agent.outbox import Outbox
 from launchd.agent.publication import Publication
@@ -52,7 +51,6 @@ class ServerEvents:
         health: ServerHealth,
         controller: JobController,
         outbox: Outbox,
-        journal: Journal,
         publication: Publication,
         configuration: Configuration,
         mode: AgentMode,
@@ -63,7 +61,6 @@ class ServerEvents:
         self._health = health
         self._controller = controller
         self._outbox = outbox
-        self._journal = journal
         self._publication = publication
         self._configuration = configuration
         self._mode = mode
@@ -124,7 +121,6 @@ class ServerEvents:
             case Delivered(ids):
                 hit("supervisor.reported")
                 self._outbox.delivered(ids)
-                self._journal.outbox.remove(ids)
             case Undeliverable(ids, reason):
                 self._on_undeliverable(ids, reason)
 
@@ -133,8 +129,7 @@ class ServerEvents:
             "The queue server does not take what it was told; `launchd outbox` shows it.",
             extra={"why": reason, "deliveries": list(ids)},
         )
-        self._outbox.refused(ids)
-        self._journal.outbox.set_refused(ids, reason, time.time())
+        self._outbox.refused(ids, reason, time.time())
 
     def _on_items_unknown(self, items: tuple[HeldByServer, ...]) -> None:
         if self._session.registered is not None:

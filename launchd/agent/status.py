@@ -63,7 +63,7 @@ def snapshot(
         "control_groups": {"root": context.groups.root, "shortcoming": context.groups.shortcoming},
         "jobs": [_job(job, context, pool, now) for job in table.jobs()],
         "recent": [_job(job, context, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
-        "outbox": _outbox(outbox, journal, now),
+        "outbox": _outbox(outbox, now),
         "unreadable_jobs": journal.unreadable_jobs(),
         "environments": state.environments,
         "installer": "pip" if own_uv() is None else "uv",
@@ -85,12 +85,12 @@ def status_line(state: AgentState, table: JobTable, context: AgentContext) -> st
     return f"{state.mode}, running {jobs} of {limit}{server}{problem}"
 
 
-def _outbox(outbox: Outbox, journal: Journal, now: float) -> dict[str, Any]:
+def _outbox(outbox: Outbox, now: float) -> dict[str, Any]:
     oldest = outbox.oldest_at
     return {
         "waiting": outbox.waiting,
         "oldest_seconds": None if oldest is None else _age(oldest, now),
-        "dead": len(journal.outbox.refused()),
+        "dead": len(outbox.refused_deliveries()),
     }
 
 

@@ -140,7 +140,7 @@ class Way:
 
     def _was_refused(self, job: JobRecord) -> None:
         self.counts["refused by the agent"] += 1
-        (report,) = self.harness.outbox.outcomes(job.item_id)
+        (report,) = self.harness.reporter.outcomes(job.item_id)
         assert report.message is not None
         assert_is_sentence(report.message)
         # It is a refusal by the rules, not an error of the agent.
@@ -160,18 +160,11 @@ class Way:
             self.harness.controller,
             self.harness.table,
             self.harness.pool,  # type: ignore[arg-type]
-            StubStatus(),  # type: ignore[arg-type]
+            self.harness.outbox,
             self.harness.journal,
         )
         shown = json.loads(json.dumps(values))
         assert status_lines(shown, time.time(), 100)
-
-
-class StubStatus:
-    """What the status asks of an outbox."""
-
-    oldest_at = None
-    waiting = 0
 
 
 def assert_is_sentence(text: str) -> None:

@@ -1,11 +1,13 @@
-"""A job controller in the test's own process: over a real journal, and stubs of worker pool, outbox and clock."""
+"""A job controller in the test's own process: over a real journal and outbox, and stubs of worker pool, reporter
+and clock.
+"""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -24,7 +26,10 @@ from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Journal
 from launchd.agent.journal_file import JournalError
 from launchd.agent.journal_queries import find_job
+from launchd.agent.outbox import Outbox
 from launchd.agent.outbox_rows import Delivery
+from launchd.agent.server_link.protocol import Acknowledgement
+from launchd.agent.server_link.reporter import Reporter
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, Report, Resumed, StopRequest
@@ -114,38 +119,25 @@ class StubPool:
         self.spares = max(self.spares, waiting + keep_spares)
 
 
-class StubOutbox:
-    """Notes what the queue server is told; raises over the items in ``broken``."""
+class StubReporter:
+    """In the reporter's place: notes what the queue server is told; raises over the items in ``broken``."""
 
     def __init__(self) -> None:
         self.acknowledged: list[str] = []
-        self.held: list[Delivery] = []
         self.deliveries: list[Delivery] = []
-        self.statuses: list[JobRecord] = []
+        self.statuses: list[Report] = []
         self.broken: set[str] = set()
 
-    def acknowledge(self, job: JobRecord) -> None:
-        self._check(job.item_id)
-        self.acknowledged.append(job.item_id)
+    def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        self._check(acknowledgement.item_id)
+        self.acknowledged.append(acknowledgement.item_id)
 
-    def hold(self, delivery: Delivery) -> None:
-        self.held.append(delivery)
-
-    def has_outcome(self, item_id: str, lease: int) -> bool:
-        reports = [decode_outcome(one.body).report for one in self.held if one.kind == "outcome"]
-        return any((report.item_id, report.lease) == (item_id, lease) for report in reports)
-
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery, *, sent_before: bool = False) -> None:  # noqa: ARG002 - the reporter's interface
         self.deliveries.append(delivery)
 
-    def retry(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            self.hold(delivery)
-            self.deliver(delivery)
-
-    def publish_status(self, job: JobRecord) -> None:
-        self._check(job.item_id)
-        self.statuses.append(job)
+    def publish_status(self, agent_id: str, report: Report) -> None:  # noqa: ARG002 - as above
+        self._check(report.item_id)
+        self.statuses.append(report)
 
     def outcomes(self, item_id: str) -> list[Report]:
         """Return the reports of the outcomes told for an item."""
@@ -180,7 +172,11 @@ class ControllerHarness:
             ),
         )
         self.journal = Journal(self.directory / JOURNAL_FILE)
-        self.table, self.pool, self.outbox = JobTable(), StubPool(), StubOutbox()
+        self.table, self.pool = JobTable(), StubPool()
+        self.outbox, self.reporter = Outbox(self.journal), StubReporter()
+        self.outbox.connect(cast("Reporter", self.reporter))
+        # What an earlier process left to tell.
+        self.reporter.deliveries.clear()
         self.keys = SubmitterKeys(self.directory / "keys", "key-of-the-agent")
         context = AgentContext(config, "http://server", "me")
         self.asked = 0

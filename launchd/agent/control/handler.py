@@ -125,14 +125,12 @@ class ControlHandler:
                 "reason": letter.reason,
                 "refused_seconds": max(0.0, now - letter.refused_at),
             }
-            for letter in self._journal.outbox.refused()
+            for letter in self._outbox.refused_deliveries()
         ]
-        return {"ok": True, "waiting": [_shown(one, now) for one in self._journal.outbox.undelivered()], "dead": dead}
+        return {"ok": True, "waiting": [_shown(one, now) for one in self._outbox.undelivered()], "dead": dead}
 
     def _retry(self, ids: list[int] | None) -> dict[str, Any]:
-        retried = self._journal.outbox.retry(ids)
-        self._outbox.retry(retried)
-        return {"ok": True, "retried": len(retried)}
+        return {"ok": True, "retried": self._outbox.retry(ids)}
 
     def _change_mode(self, change: Callable[[], str | None]) -> dict[str, Any]:
         problem = change()

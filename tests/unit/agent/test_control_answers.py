@@ -8,18 +8,17 @@ import pytest
 from launchd.agent.configuration import Configuration
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.mode import AgentMode
-from launchd.agent.outbox import Outbox
 from launchd.agent.status import AgentState
 from launchd.agent.worker_pool.pool import WorkerPool
 from tests.support.controller_harness import ControllerHarness
 
 
-def handler_of(harness: ControllerHarness, outbox: Outbox) -> ControlHandler:
+def handler_of(harness: ControllerHarness) -> ControlHandler:
     return ControlHandler(
         harness.controller,
         harness.table,
         cast(WorkerPool, harness.pool),
-        outbox,
+        harness.outbox,
         harness.journal,
         cast(AgentMode, None),
         cast(Configuration, None),
@@ -29,7 +28,7 @@ def handler_of(harness: ControllerHarness, outbox: Outbox) -> ControlHandler:
 
 def test_a_stop_that_cannot_be_kept_says_so(harness: ControllerHarness) -> None:
     harness.claim()
-    answer = handler_of(harness, Outbox([])).answer({"command": "stop", "item": "a"})
+    answer = handler_of(harness).answer({"command": "stop", "item": "a"})
     assert harness.journal.commit_requested
     assert completed(answer, None) == {"ok": True, "item": "a"}
     kept = completed(answer, "The disk is full.")
@@ -42,17 +41,15 @@ def test_other_answers_have_no_warning() -> None:
 
 @pytest.mark.parametrize("item", ["d\udce9faut", "\0", "x" * 70_000, ""])
 def test_a_stop_of_no_job_is_refused(harness: ControllerHarness, item: str) -> None:
-    assert handler_of(harness, Outbox([])).answer({"command": "stop", "item": item})["ok"] is False
+    assert handler_of(harness).answer({"command": "stop", "item": item})["ok"] is False
 
 
 def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarness) -> None:
     harness.unknown("a")
     harness.unknown("b")
-    rows = harness.journal.outbox.undelivered()
-    outbox = Outbox(rows)
-    handler = handler_of(harness, outbox)
-    harness.journal.outbox.set_refused([rows[0].id], "No.", 1.0)
-    outbox.refused((rows[0].id,))
+    rows = harness.outbox.undelivered()
+    handler = handler_of(harness)
+    harness.outbox.refused((rows[0].id,), "No.", 1.0)
     harness.commit()
 
     listed = handler.answer({"command": "outbox"})
@@ -64,9 +61,9 @@ def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarn
     assert handler.answer({"command": "retry", "ids": [rows[1].id]}) == {"ok": True, "retried": 0}
     assert handler.answer({"command": "retry", "ids": None}) == {"ok": True, "retried": 1}
     harness.commit()
-    assert (outbox.waiting, harness.journal.outbox.refused()) == (2, [])
+    assert (harness.outbox.waiting, harness.outbox.refused_deliveries()) == (2, [])
 
 
 @pytest.mark.parametrize("ids", ["1", [1.5], [True], {"1": 2}, [None]])
 def test_a_retry_of_no_rows_is_refused(harness: ControllerHarness, ids: Any) -> None:
-    assert handler_of(harness, Outbox([])).answer({"command": "retry", "ids": ids})["ok"] is False
+    assert handler_of(harness).answer({"command": "retry", "ids": ids})["ok"] is False

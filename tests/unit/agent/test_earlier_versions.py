@@ -51,7 +51,7 @@ def test_its_ended_jobs_are_listed(harness: ControllerHarness) -> None:
 
 
 def test_what_it_had_not_told_is_still_to_be_told(harness: ControllerHarness) -> None:
-    [delivery] = harness.journal.outbox.undelivered()
+    [delivery] = harness.outbox.undelivered()
     assert (delivery.kind, decode_outcome(delivery.body).report.status) == ("outcome", "failed")
 
 

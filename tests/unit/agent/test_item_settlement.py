@@ -42,16 +42,16 @@ def test_a_server_without_numbers_has_its_leases_counted(harness: ControllerHarn
     harness.claim(lease=0)
     harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, lease=0)
     harness.acknowledged(lease=1)
-    assert (harness.job().acknowledged, harness.outbox.acknowledged) == (True, ["a", "a"])
+    assert (harness.job().acknowledged, harness.reporter.acknowledged) == (True, ["a", "a"])
 
 
 def test_a_new_lease_is_on_disk_before_it_is_acknowledged(harness: ControllerHarness) -> None:
     harness.claim(lease=1)
     with harness.unwritable_journal():
         harness.claim(lease=7)
-        assert harness.outbox.acknowledged == ["a"]
+        assert harness.reporter.acknowledged == ["a"]
     harness.turn()
-    assert (harness.job().lease, harness.outbox.acknowledged) == (7, ["a", "a"])
+    assert (harness.job().lease, harness.reporter.acknowledged) == (7, ["a", "a"])
 
 
 def test_the_number_of_the_lease_goes_with_the_outcome(harness: ControllerHarness) -> None:
@@ -59,7 +59,7 @@ def test_the_number_of_the_lease_goes_with_the_outcome(harness: ControllerHarnes
     harness.claim(lease=7)
     harness.report(Finished(JobState.FINISHED, ExitResult(code=0)))
     harness.exit()
-    assert [report.lease for report in harness.outbox.outcomes("a")] == [7]
+    assert [report.lease for report in harness.reporter.outcomes("a")] == [7]
 
 
 # -- a no
@@ -96,7 +96,7 @@ def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(
     harness.report(Finished(JobState.STOPPED, ExitResult()))
     harness.exit()
     assert (harness.knows(), len(harness.table)) == (exists, 0)
-    assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."] * exists
+    assert [report.message for report in harness.reporter.outcomes("a")] == ["The lease has ended."] * exists
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_item_that_is_leased_again_while_its_job_is_given_up_starts_anew(
     harness.exit(SIGKILLED)
     harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, message="The lease has ended.")
     harness.claim(lease=7)
-    assert harness.outbox.acknowledged == ["a"]
+    assert harness.reporter.acknowledged == ["a"]
 
     for event in nothing_exists:
         harness.report(event)
@@ -118,7 +118,7 @@ def test_an_item_that_is_leased_again_while_its_job_is_given_up_starts_anew(
 
     job = harness.job()
     assert (job.state, job.lease, job.stop_reason, job.failure) == (JobState.CLAIMED, 7, None, None)
-    assert (harness.outbox.acknowledged, harness.outbox.outcomes("a")) == (["a", "a"], [])
+    assert (harness.reporter.acknowledged, harness.reporter.outcomes("a")) == (["a", "a"], [])
     harness.turn()
     assert harness.worker().commands() == [Start]
 
@@ -131,7 +131,7 @@ def test_a_job_that_exists_fails_also_where_its_item_was_leased_again(harness: C
     harness.report(Submitted(HANDLE))
     harness.report(Finished(JobState.STOPPED, ExitResult()))
     harness.exit()
-    assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."]
+    assert [report.message for report in harness.reporter.outcomes("a")] == ["The lease has ended."]
     assert len(harness.table) == 0
 
 
@@ -144,7 +144,7 @@ def test_a_job_whose_item_has_ended_ends_as_it_did(harness: ControllerHarness, a
     harness.report(Submitted(HANDLE))
     harness.report(Finished(JobState.FINISHED, ExitResult(code=0)))
     harness.exit()
-    assert [report.status for report in harness.outbox.outcomes("a")] == ["finished"]
+    assert [report.status for report in harness.reporter.outcomes("a")] == ["finished"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_nothing_is_created_for_an_item_that_is_not_this_agents(
     harness.register(Resumed(results=(ItemResult("a", answer),)))
     harness.report(PhaseChanged(JobState.CLAIMED, "nothing was submitted before; starting over"))
     harness.turn()
-    assert (harness.knows(), len(harness.table), harness.outbox.outcomes("a")) == (False, 0, [])
+    assert (harness.knows(), len(harness.table), harness.reporter.outcomes("a")) == (False, 0, [])
 
 
 @pytest.mark.parametrize("answer", [ItemAnswer.LEASE_ENDED, ItemAnswer.OVER, ItemAnswer.UNKNOWN])
@@ -201,7 +201,7 @@ def test_an_acknowledged_job_that_was_not_created_is_dropped_where_its_item_is_a
     harness.acknowledged()
     harness.restart()
     harness.register(Resumed(results=(ItemResult("a", answer),)))
-    assert (harness.knows(), len(harness.table), harness.outbox.deliveries) == (False, 0, [])
+    assert (harness.knows(), len(harness.table), harness.reporter.deliveries) == (False, 0, [])
 
 
 def test_a_job_whose_item_the_server_has_forgotten_is_run(harness: ControllerHarness) -> None:
@@ -234,7 +234,7 @@ def test_a_worker_of_the_lease_before_is_no_worker_of_the_next(harness: Controll
 
 def test_an_item_without_a_trace_fails_with_what_is_known(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
-    (report,) = harness.outbox.outcomes("a")
+    (report,) = harness.reporter.outcomes("a")
     assert (report.status, report.lease) == ("failed", 3)
     assert "Whether the job ran, or still runs, is not known." in (report.message or "")
 
@@ -242,39 +242,36 @@ def test_an_item_without_a_trace_fails_with_what_is_known(harness: ControllerHar
 def test_an_item_is_settled_once_for_each_lease_while_that_is_on_its_way(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
     harness.unknown(lease=3)
-    assert len(harness.outbox.outcomes("a")) == 1
+    assert len(harness.reporter.outcomes("a")) == 1
     harness.unknown(lease=4)
-    assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 4]
+    assert [report.lease for report in harness.reporter.outcomes("a")] == [3, 4]
 
 
 def test_an_outcome_is_told_as_often_as_the_server_forgets_it(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
-    harness.outbox.held.clear()
-    harness.journal.outbox.remove([harness.outbox.deliveries[0].id])
+    harness.outbox.delivered((harness.reporter.deliveries[0].id,))
     harness.turn()
     harness.unknown(lease=3)
-    assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 3]
+    assert [report.lease for report in harness.reporter.outcomes("a")] == [3, 3]
 
 
 def test_an_outcome_that_the_server_does_not_take_is_left_to_a_person(harness: ControllerHarness) -> None:
     harness.unknown(lease=3)
-    harness.outbox.held.clear()
-    harness.journal.outbox.set_refused([harness.outbox.deliveries[0].id], "No.", 1.0)
+    harness.outbox.refused((harness.reporter.deliveries[0].id,), "No.", 1.0)
     harness.turn()
     harness.unknown(lease=3)
-    assert len(harness.outbox.outcomes("a")) == 1
+    assert len(harness.reporter.outcomes("a")) == 1
 
 
 def test_an_outcome_that_a_restored_server_refused_is_sent_again_once_that_is_settled(
     harness: ControllerHarness,
 ) -> None:
     harness.unknown(lease=3)
-    harness.outbox.held.clear()
-    harness.journal.outbox.set_refused([harness.outbox.deliveries[0].id], "The lease has ended.", 1.0)
+    harness.outbox.refused((harness.reporter.deliveries[0].id,), "The lease has ended.", 1.0)
     harness.turn()
     harness.register(Resumed(unknown_to_agent=(HeldByServer("a", 3, "default", "run1"),)))
-    assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 3]
-    assert harness.journal.outbox.refused() == []
+    assert [report.lease for report in harness.reporter.outcomes("a")] == [3, 3]
+    assert harness.outbox.refused_deliveries() == []
 
 
 def test_an_outcome_that_waits_for_the_disk_is_held(harness: ControllerHarness) -> None:
@@ -282,7 +279,7 @@ def test_an_outcome_that_waits_for_the_disk_is_held(harness: ControllerHarness) 
     with harness.unwritable_journal():
         harness.report(Finished(JobState.FINISHED, ExitResult(code=0)))
         harness.exit()
-        assert (len(harness.table), harness.outbox.deliveries) == (0, [])
+        assert (len(harness.table), harness.reporter.deliveries) == (0, [])
         assert harness.outbox.has_outcome("a", 1)
 
 
@@ -291,7 +288,7 @@ def test_an_outcome_that_the_server_lost_is_sent_again(harness: ControllerHarnes
     harness.report(Finished(JobState.FINISHED, ExitResult(code=0)))
     harness.exit()
     harness.unknown(lease=9)
-    assert [(report.status, report.lease) for report in harness.outbox.outcomes("a")] == [
+    assert [(report.status, report.lease) for report in harness.reporter.outcomes("a")] == [
         ("finished", 1),
         ("finished", 9),
     ]
@@ -313,7 +310,7 @@ def test_a_job_that_only_its_directory_knows_is_adopted(harness: ControllerHarne
         lost.report(PhaseChanged(JobState.RUNNING))
         lost.report(Finished(JobState.FINISHED, ExitResult(code=0)))
         lost.exit()
-        assert [report.status for report in lost.outbox.outcomes("a")] == ["finished"]
+        assert [report.status for report in lost.reporter.outcomes("a")] == ["finished"]
     finally:
         lost.close()
 
@@ -344,7 +341,7 @@ def test_a_job_of_a_restored_journal_goes_on_under_the_lease_that_the_server_lis
         assert harness.worker().commands() == [Adopt]
         assert read_order(Path(harness.controller.context.job_directory(job.name))).spec.run_id == run
     harness.report(PhaseChanged(JobState.CLAIMED, "nothing was submitted before"))
-    assert (harness.job().state, harness.job().lease, harness.outbox.outcomes("a")) == (JobState.CLAIMED, 8, [])
+    assert (harness.job().state, harness.job().lease, harness.reporter.outcomes("a")) == (JobState.CLAIMED, 8, [])
 
 
 def test_a_job_is_left_alone_where_the_server_names_an_earlier_lease(harness: ControllerHarness) -> None:
@@ -425,7 +422,7 @@ def test_a_workload_whose_rescuers_die_is_set_aside_and_can_be_stopped(harness: 
     harness.exit(SIGKILLED)
     job = harness.job()
     assert (job.state, len(harness.table), "a" in harness.pool.busy) == (JobState.UNKNOWN, 1, False)
-    assert harness.outbox.outcomes("a") == []
+    assert harness.reporter.outcomes("a") == []
     harness.wait(100.0)
     assert "a" not in harness.pool.busy
     assert harness.stop()

@@ -46,8 +46,8 @@ def test_a_job_goes_its_way(harness: ControllerHarness) -> None:
 
     assert harness.pool.workers[0].commands() == [Start, SubmitApproved]
     assert (harness.job().state, harness.job().attempt, harness.job().exit_code) == (JobState.FINISHED, 1, 0)
-    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished"]
-    assert [str(job.state) for job in harness.outbox.statuses] == [
+    assert [outcome.status for outcome in harness.reporter.outcomes("a")] == ["finished"]
+    assert [report.phase for report in harness.reporter.statuses] == [
         "fetching",
         "building",
         "submitting",
@@ -81,26 +81,26 @@ def test_nothing_is_said_before_the_journal_has_it(harness: ControllerHarness) -
         harness.report(Submitting(harness.job().name))
         harness.report(WarningRaised("slow", "run"))
         assert SubmitApproved not in harness.worker().commands()
-        assert harness.outbox.deliveries == []
+        assert harness.reporter.deliveries == []
 
     harness.turn()
     assert harness.worker().commands().count(SubmitApproved) == 1
-    assert [delivery.kind for delivery in harness.outbox.deliveries] == ["warning"]
+    assert [delivery.kind for delivery in harness.reporter.deliveries] == ["warning"]
 
 
 def test_a_claim_that_cannot_be_written_is_neither_acknowledged_nor_started(harness: ControllerHarness) -> None:
     with harness.unwritable_journal():
         harness.claim()
-        assert (harness.outbox.acknowledged, harness.pool.workers[0].sent) == ([], [])
+        assert (harness.reporter.acknowledged, harness.pool.workers[0].sent) == ([], [])
 
     harness.turn()
-    assert (harness.outbox.acknowledged, harness.pool.workers[0].commands()) == (["a"], [Start])
+    assert (harness.reporter.acknowledged, harness.pool.workers[0].commands()) == (["a"], [Start])
 
 
 def test_an_item_that_is_leased_again_is_acknowledged_again_and_runs_once(harness: ControllerHarness) -> None:
     harness.claim()
     harness.claim()
-    assert (harness.outbox.acknowledged, len(harness.pool.workers)) == (["a", "a"], 1)
+    assert (harness.reporter.acknowledged, len(harness.pool.workers)) == (["a", "a"], 1)
 
 
 def test_an_item_that_is_over_and_leased_again_has_its_outcome_sent_again(harness: ControllerHarness) -> None:
@@ -108,7 +108,7 @@ def test_an_item_that_is_over_and_leased_again_has_its_outcome_sent_again(harnes
     end(harness)
     harness.claim()
     assert len(harness.pool.workers) == 1
-    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished", "finished"]
+    assert [outcome.status for outcome in harness.reporter.outcomes("a")] == ["finished", "finished"]
 
 
 def test_an_item_whose_refusal_is_not_on_disk_yet_is_not_admitted_anew(harness: ControllerHarness) -> None:
@@ -143,7 +143,7 @@ def test_an_outcome_without_exit_code_0_does_not_count(harness: ControllerHarnes
     harness.bring_to("running")
     harness.report(FINISHED)
     harness.exit(code)
-    assert (harness.job().state, harness.outbox.outcomes("a")) == (JobState.RUNNING, [])
+    assert (harness.job().state, harness.reporter.outcomes("a")) == (JobState.RUNNING, [])
     assert harness.worker().commands() == [Adopt]
 
 
@@ -168,14 +168,14 @@ def test_an_outcome_is_told_once(
 ) -> None:
     harness.bring_to("running")
     end(harness, outcome)
-    [told] = harness.outbox.outcomes("a")
+    [told] = harness.reporter.outcomes("a")
     assert (told.status, told.message) == (status, message)
 
 
 def test_a_preempted_job_goes_back_into_its_queue(harness: ControllerHarness) -> None:
     harness.bring_to("running")
     end(harness, Finished(JobState.PREEMPTED, ExitResult()))
-    assert [delivery.kind for delivery in harness.outbox.deliveries] == ["outcome", "requeue"]
+    assert [delivery.kind for delivery in harness.reporter.deliveries] == ["outcome", "requeue"]
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state not in TERMINAL_STATES])
@@ -207,7 +207,7 @@ def test_an_outcome_before_there_was_a_workload(harness: ControllerHarness, stat
     harness.bring_to("fetching")
     end(harness, Finished(state, ExitResult(code=0)))
     assert harness.job().state in (JobState.FAILED, state)
-    assert len(harness.outbox.outcomes("a")) == 1
+    assert len(harness.reporter.outcomes("a")) == 1
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -262,10 +262,10 @@ def test_the_number_of_a_report_is_on_disk_before_it_is_shown(harness: Controlle
     harness.bring_to("fetching")
     with harness.unwritable_journal():
         harness.report(PhaseChanged(JobState.FETCHING, "half of it"))
-        assert all(job.message is None for job in harness.outbox.statuses)
+        assert all(report.message is None for report in harness.reporter.statuses)
     harness.turn()
-    assert harness.outbox.statuses[-1].message == "half of it"
-    assert harness.job().sequence == harness.outbox.statuses[-1].sequence
+    assert harness.reporter.statuses[-1].message == "half of it"
+    assert harness.job().sequence == harness.reporter.statuses[-1].sequence
 
 
 @pytest.mark.parametrize("stage", INSIDE)
@@ -322,7 +322,7 @@ def test_an_item_of_another_agent_is_dropped_without_a_word(harness: ControllerH
     harness.acknowledged(answer=ItemAnswer.LEASE_ENDED)
     assert worker.kill_reason == "its item is not this agent's"
     harness.exit(SIGKILLED)
-    assert (harness.knows(), len(harness.table), harness.outbox.deliveries) == (False, 0, [])
+    assert (harness.knows(), len(harness.table), harness.reporter.deliveries) == (False, 0, [])
 
 
 def test_a_workload_that_runs_is_kept_whatever_the_acknowledgement_says(harness: ControllerHarness) -> None:
@@ -343,7 +343,7 @@ def test_a_job_of_a_sweep_that_is_over_fails_with_the_reason(harness: Controller
 def test_an_item_that_the_policy_refuses_fails_without_a_worker(harness: ControllerHarness) -> None:
     harness.claim(resource="kubernetes")
     assert (harness.job().state, harness.pool.workers) == (JobState.FAILED, [])
-    assert len(harness.outbox.outcomes("a")) == 1
+    assert len(harness.reporter.outcomes("a")) == 1
 
 
 # -- time limits
@@ -418,7 +418,7 @@ def test_what_was_not_acknowledged_is_acknowledged_again(harness: ControllerHarn
     harness.bring_to("approved", "b")
     harness.restart()
     harness.register()
-    assert harness.outbox.acknowledged == ["a"]
+    assert harness.reporter.acknowledged == ["a"]
 
 
 def test_the_submitters_key_follows_its_job_through_attempts_and_restarts(harness: ControllerHarness) -> None:
@@ -446,10 +446,10 @@ def test_an_error_over_a_job_fails_it_and_leaves_the_others(
 ) -> None:
     harness.bring_to(stage, "a")
     harness.bring_to("running", "b")
-    harness.outbox.broken = {"a"}
+    harness.reporter.broken = {"a"}
     worker = harness.worker("a")
     with caplog.at_level(logging.ERROR):
-        # A second item of the same lease brings an acknowledgement, over which the outbox raises.
+        # A second item of the same lease brings an acknowledgement, over which the reporter raises.
         harness.claim("a")
 
     assert worker.kill_reason == "its job is over"
@@ -463,12 +463,12 @@ def test_an_error_over_a_job_fails_it_and_leaves_the_others(
 @pytest.mark.parametrize("stage", OUTSIDE)
 def test_an_error_over_a_workload_stops_it_before_its_job_fails(harness: ControllerHarness, stage: str) -> None:
     harness.bring_to(stage)
-    harness.outbox.broken = {"a"}
+    harness.reporter.broken = {"a"}
     harness.claim("a")
 
     assert harness.worker().commands()[-1] is Stop
     assert harness.job().state not in TERMINAL_STATES
-    harness.outbox.broken = set()
+    harness.reporter.broken = set()
     harness.restart()
     assert harness.worker().commands() == [Adopt, Stop]
     end(harness, Finished(JobState.STOPPED, ExitResult(signal=15)))
@@ -490,7 +490,7 @@ def test_an_item_that_cannot_be_kept_fails_alone(harness: ControllerHarness, spe
     harness.claim("bad", **spec)
     harness.bring_to("running", "good")
     assert harness.job("bad").state is JobState.FAILED
-    assert len(harness.outbox.outcomes("bad")) == 1
+    assert len(harness.reporter.outcomes("bad")) == 1
     assert harness.job("good").state is JobState.RUNNING
 
 

@@ -198,9 +198,9 @@ class JobHistories(RuleBasedStateMachine):
 
     def _collect_outcomes(self) -> None:
         for item in ITEMS:
-            for outcome in self.harness.outbox.outcomes(item):
+            for outcome in self.harness.reporter.outcomes(item):
                 self.outcomes.setdefault(item, []).append(outcome.status)
-        self.harness.outbox.deliveries.clear()
+        self.harness.reporter.deliveries.clear()
 
     def _on_disk(self) -> dict[str, tuple[str, bool]]:
         db = sqlite3.connect(self.harness.journal.path)

@@ -97,21 +97,6 @@ def test_jobs_are_listed_in_the_order_of_their_ends_whatever_the_clock_did(journ
     assert [job.item_id for job in journal.ended_before_last(keep=1, limit=10)] == ["c", "b"]
 
 
-def test_the_outbox_keeps_its_order_and_forgets_what_arrived(files: JournalFiles, journal: Journal) -> None:
-    first = journal.outbox.add(a_job("a"), "outcome", {"status": "failed"}, 1.0)
-    second = journal.outbox.add(a_job("b"), "warning", {"message": "m"}, 2.0)
-    journal.commit()
-    journal.outbox.remove([first.id])
-    journal.commit()
-    assert files.reopen().outbox.undelivered() == [second]
-
-
-def test_delivery_numbers_are_not_used_twice_after_a_restart(files: JournalFiles, journal: Journal) -> None:
-    first = journal.outbox.add(a_job("a"), "outcome", {}, 1.0)
-    journal.commit()
-    assert files.reopen().outbox.add(a_job("b"), "outcome", {}, 2.0).id > first.id
-
-
 def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) -> None:
     for number in range(5):
         ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=float(number))
@@ -247,37 +232,6 @@ def test_a_damaged_file_is_an_error_of_the_journal(files: JournalFiles, journal:
         damaged.active_jobs()
     files.path.unlink()
     files.journal = Journal(files.path)
-
-
-# -- dead letters
-
-
-def test_what_the_server_refused_is_kept_and_can_be_sent_again(files: JournalFiles, journal: Journal) -> None:
-    delivery = journal.outbox.add(a_job("a"), "outcome", {}, 1.0)
-    journal.commit()
-    journal.outbox.set_refused([delivery.id], "It says no.", 2.0)
-    journal.commit()
-    journal = files.reopen()
-    (letter,) = journal.outbox.refused()
-    assert (letter.delivery, letter.refused_at, letter.reason) == (delivery, 2.0, "It says no.")
-    assert journal.outbox.undelivered() == []
-    assert journal.outbox.retry([delivery.id + 1]) == []
-    assert journal.outbox.retry(None) == [delivery]
-    journal.commit()
-    assert (journal.outbox.undelivered(), journal.outbox.refused()) == ([delivery], [])
-
-
-def test_a_delivered_outcome_makes_the_refused_ones_of_its_item_meaningless(journal: Journal) -> None:
-    first, warning, other, second = (
-        journal.outbox.add(a_job(item), kind, {}, 1.0)
-        for item, kind in (("a", "outcome"), ("a", "warning"), ("b", "outcome"), ("a", "outcome"))
-    )
-    journal.outbox.set_refused([warning.id, other.id], "No.", 2.0)
-    journal.commit()
-    journal.outbox.set_refused([first.id], "An earlier lease.", 2.0)
-    journal.outbox.remove([second.id])
-    journal.commit()
-    assert [letter.delivery.id for letter in journal.outbox.refused()] == [warning.id, other.id]
 
 
 # -- a full disk, and texts that no file holds

@@ -1,15 +1,15 @@
 """The session: threads that start once the agent is registered, and are replaced by a registration for other queues."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from ipc.run_spec import RunSpec
-from launchd.agent.deliveries import JobEnd, JobOutcome, body_fields, held_item
+from launchd.agent.deliveries import JobEnd, JobOutcome, held_item
 from launchd.agent.events import (
     Claimed,
     Delivered,
@@ -20,8 +20,8 @@ from launchd.agent.events import (
     StopRequested,
 )
 from launchd.agent.job_record import JobRecord
+from launchd.agent.journal import JOURNAL_FILE, Journal
 from launchd.agent.outbox import Outbox
-from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link import session as session_module
 from launchd.agent.server_link.session import MOST_REGISTRATIONS, QueueServerSession
 from launchd.client.queue_server import AgentCommands, HeldItem, QueueServer, Report, StopRequest
@@ -188,20 +188,27 @@ def test_registrations_that_follow_each_other_closely_wait(
 # What is left to tell.
 
 
-def outcome_of_job() -> Delivery:
-    report = Report("item", 1, "failed", message="It broke.", stage="agent")
-    end = JobEnd("someone-else", "tests", "run", "/nonexistent", ran=False)
-    return Delivery(7, "item", "agent-0", "outcome", json.dumps(body_fields(JobOutcome(report, end))), 0.0)
+def outcome_of(item: str) -> JobOutcome:
+    report = Report(item, 1, "failed", message="It broke.", stage="agent")
+    return JobOutcome(report, JobEnd("someone-else", "tests", "run", "/nonexistent", ran=False))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path / JOURNAL_FILE)
+    yield opened
+    opened.close()
 
 
 @pytest.mark.usefixtures("quick_retries")
 def test_what_is_left_is_told_although_the_queue_is_gone(
-    session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
+    session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents, journal: Journal
 ) -> None:
     item = wandb.items[wandb.push("a")]
     item.state = "CLAIMED"
-    delivery = msgspec.structs.replace(outcome_of_job(), item_id=item.id)
-    outbox = Outbox([delivery])
+    outbox = Outbox(journal)
+    outbox.add(msgspec.structs.replace(JOB, item_id=item.id), outcome_of(item.id), 0.0)
+    journal.commit()
     assert session.start_reporter(config("gone")) is None, "nothing is known of the server"
     session.set_active_jobs((), outbox.held())
     session.start(config("gone"), IDENTITY, "agent-0")
@@ -210,7 +217,7 @@ def test_what_is_left_is_told_although_the_queue_is_gone(
     assert reporter is not None
     assert session.start_reporter(config("gone")) is reporter
     outbox.connect(reporter)
-    assert recorded_events.wait_for(Delivered) == [Delivered((7,))]
+    assert recorded_events.wait_for(Delivered) == [Delivered((1,))]
     assert item.failures == [("It broke.", "agent")]
     session.on_registered(register(session, recorded_events, "a"), config("a"))
     assert session.reporter is reporter

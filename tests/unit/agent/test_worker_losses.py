@@ -65,7 +65,7 @@ def test_the_third_loss_in_a_row_fails_the_job_and_says_where_to_look(harness: C
     assert "was killed by SIGKILL" in (harness.job().message or "")
     assert "3 times in a row" in (harness.job().message or "")
     assert f"jobs/{harness.job().name}/worker.log" in (harness.job().message or "")
-    assert len(harness.outbox.outcomes("a")) == 1
+    assert len(harness.reporter.outcomes("a")) == 1
 
 
 def test_each_loss_waits_longer_for_the_next_worker(harness: ControllerHarness) -> None:

@@ -84,7 +84,7 @@ class AgentUnderTest:
         """Start a process over the journal as it is."""
         journal = Journal(self.directory / JOURNAL_FILE)
         identity = next_identity(journal, self.machine_id)
-        table, pool, outbox = JobTable(), ModelPool(self.world), Outbox(journal.outbox.undelivered())
+        table, pool, outbox = JobTable(), ModelPool(self.world), Outbox(journal)
         config = AgentConfig(
             entity="me",
             queues=(QUEUE,),
@@ -194,10 +194,8 @@ class AgentUnderTest:
                 self._dispatch_link_event(process, event)
             case Delivered(ids):
                 process.outbox.delivered(ids)
-                process.journal.outbox.remove(ids)
             case Undeliverable(ids, reason):
-                process.outbox.refused(ids)
-                process.journal.outbox.set_refused(ids, reason, self.clock.now())
+                process.outbox.refused(ids, reason, self.clock.now())
             case _:
                 self._dispatch_item_event(process, event)
 
@@ -245,7 +243,7 @@ class AgentUnderTest:
     def retry_dead_letters(self) -> None:
         """Have all dead letters sent again, as a person may."""
         assert self.process is not None
-        self.process.outbox.retry(self.process.journal.outbox.retry(None))
+        self.process.outbox.retry(None)
         self.turn()
 
     # -- workers
@@ -298,8 +296,8 @@ class AgentUnderTest:
     def outcomes_kept(self) -> set[str]:
         """The items whose outcomes are in the outbox, as dead letters or not."""
         assert self.process is not None
-        journal = self.process.journal
-        rows = [*journal.outbox.undelivered(), *(letter.delivery for letter in journal.outbox.refused())]
+        outbox = self.process.outbox
+        rows = [*outbox.undelivered(), *(letter.delivery for letter in outbox.refused_deliveries())]
         return {row.item_id for row in rows if row.kind == "outcome"}
 
     @property
@@ -343,7 +341,7 @@ class AgentUnderTest:
             return "no process"
         return (
             f"{process.link.agent_id} registering={process.link.is_registering} jobs={process.table.jobs()}"
-            f" workers={process.pool.busy} outbox={process.journal.outbox.undelivered()}"
-            f" refused={process.journal.outbox.refused()}"
+            f" workers={process.pool.busy} outbox={process.outbox.undelivered()}"
+            f" refused={process.outbox.refused_deliveries()}"
             f" events={list(process.events)}"
         )

@@ -179,7 +179,7 @@ def test_a_job_that_waits_says_for_what_holds_no_name_and_is_stopped(static: Con
         False,
     )
     assert static.job("b").acknowledged
-    assert static.outbox.statuses[-1].message == "It waits for 2 GPUs with at least 40 GiB."
+    assert static.reporter.statuses[-1].message == "It waits for 2 GPUs with at least 40 GiB."
     assert SubmitApproved not in static.worker("b").commands()
     # Waiting is no work of its worker: the limit of the phase does not count.
     static.wait(10_000.0)
