@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 
 from ipc.bootstrap import freeze_imports
+from launchd.agent.composition import compose
 from launchd.agent.control.client import ControlError
 from launchd.agent.errors import AgentBroken, CannotStart
 from launchd.agent.events import EventQueue, ThreadDied
 from launchd.agent.journal_file import JournalError
-from launchd.agent.supervisor import Supervisor
 from launchd.agent.worker_pool.spawner import WorkerSpawner
 from launchd.client.queue_server import QueueServer
 from launchd.config import LoadedConfig
@@ -59,8 +59,7 @@ def run(
     freeze_imports()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        supervisor = Supervisor(loaded, connect(), api_key, spawner, events, reload)
-        return supervisor.run()
+        return compose(loaded, connect(), api_key, spawner, events, reload).run()
     except (JournalError, ControlError) as error:
         raise CannotStart(str(error)) from error
     except AgentBroken as error:
