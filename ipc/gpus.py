@@ -243,7 +243,7 @@ def _read(value: Any, place: str, memory: int | None) -> GpuRequest | None:
         case float() if value.is_integer():
             text = str(int(value))
         case _:
-            raise InvalidSpec(f"{place} in the run spec is neither a number nor a text.", hint=_HINT)
+            raise InvalidSpec(f"{place} in the run spec is neither a number nor text.", hint=_HINT)
     try:
         return _parse(text, memory)
     except ValueError as error:

@@ -15,7 +15,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.spec_limits import check_limits, shown
 from ipc.targets import LOCAL_CONTAINER
-from ipc.type_errors import TYPE_WORDS, read_type_complaint
+from ipc.type_errors import read_type_complaint
 
 #: The ``uri`` of a sweep scheduler's item.
 SCHEDULER_URI = "placeholder-uri-scheduler"
@@ -259,10 +259,9 @@ def _convert(raw: Any, wanted: type[T], place: str = "this") -> T:
 def _sentence(problem: str, place: str) -> str:
     """Return what msgspec says is wrong as a sentence for people; ``place`` is where it names none."""
     if complaint := read_type_complaint(problem):
-        wanted = " or ".join(TYPE_WORDS.get(word, word) for word in complaint.wanted if word != "null")
-        given = TYPE_WORDS.get(complaint.given, complaint.given)
         where = complaint.place.removeprefix(".") or place
-        return f"{shown(where)} in the run spec is {given}, and must be {wanted}."
+        wanted = complaint.wanted_in_words(with_null=False)
+        return f"{shown(where)} in the run spec is {complaint.given_in_words}, and must be {wanted}."
     if found := _LENGTH_ERROR.fullmatch(problem):
         return f"{shown(found['place'] or place)} in the run spec has more than {found['most']} characters."
     return f"Something is wrong in the run spec: {problem}."

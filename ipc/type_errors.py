@@ -1,4 +1,4 @@
-"""How msgspec says that a value is of another type than the one that is wanted, and JSON's types in words. Pure."""
+"""What msgspec says of a value that is of another type than the one that is wanted, in words for people. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ import msgspec
 _OTHER_TYPE = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `\$(?P<place>.*)`)?")
 
 #: The words of JSON's types for people, by msgspec's.
-TYPE_WORDS: Mapping[str, str] = {
-    "str": "a text",
+_GIVEN_WORDS: Mapping[str, str] = {
+    "str": "text",
     "int": "a whole number",
     "float": "a number with a fraction",
     "bool": "true or false",
@@ -17,6 +17,8 @@ TYPE_WORDS: Mapping[str, str] = {
     "object": "an object",
     "null": "null",
 }
+#: The same for what is wanted: a whole number is a number, too.
+_WANTED_WORDS = {**_GIVEN_WORDS, "float": "a number"}
 
 
 class TypeComplaint(msgspec.Struct, frozen=True):
@@ -28,6 +30,16 @@ class TypeComplaint(msgspec.Struct, frozen=True):
     wanted: tuple[str, ...]
     given: str
     place: str
+
+    @property
+    def given_in_words(self) -> str:
+        """What the value is, such as ``a whole number``."""
+        return _GIVEN_WORDS.get(self.given, self.given)
+
+    def wanted_in_words(self, *, with_null: bool) -> str:
+        """Return what it must be, such as ``text or a list``; ``with_null``: also that it may be null."""
+        wanted = [one for one in self.wanted if with_null or one != "null"]
+        return " or ".join(_WANTED_WORDS.get(one, one) for one in wanted)
 
 
 def read_type_complaint(problem: str) -> TypeComplaint | None:

@@ -303,7 +303,7 @@ def variables(value: Any) -> dict[str, str | None]:
         if not re.fullmatch(_A_VARIABLE, name):
             raise ValueError(f"has {name[:100]!r}, which is no name of a variable")
         if isinstance(content, bool) or not isinstance(content, str | int | float | None) or "\0" in str(content):
-            raise ValueError(f"must have a text for {name}, or nothing for the agent's own: write the value in quotes")
+            raise ValueError(f"must have text for {name}, or nothing for the agent's own: write the value in quotes")
     return {name: None if content is None else str(content) for name, content in given.items()}
 
 

@@ -246,8 +246,8 @@ def test_a_wrong_type_fails_the_item_and_nothing_else(running_home: Testbed, key
     [
         ("overrides", "text", "an object"),
         ("resource_args", "text", "an object"),
-        ("resource", 7, "a string"),
-        ("run_id", [1], "a text"),
+        ("resource", 7, "text"),
+        ("run_id", [1], "text"),
     ],
 )
 def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(

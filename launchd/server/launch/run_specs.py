@@ -50,7 +50,7 @@ def _filled(
         filled[key] = _object(filled.get(key), key)
     resource = filled.get("resource") or (config.resource if config else None)
     if not isinstance(resource, str | None):
-        raise Refused(f"resource in the run spec must be a string, not {json.dumps(resource)[:60]}.")
+        raise Refused(f"resource in the run spec must be text, not {json.dumps(resource)[:60]}.")
     filled["resource"] = resource
     below, variables = (config.config, config.template_variables) if config else ({}, {})
     queue_args = _object(fill_in(below, variables, values).get("resource_args"), "resource_args of the queue")

@@ -92,7 +92,7 @@ def _text_at(spec: Mapping[str, Any], path: str) -> str | None:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     if value is not None and not isinstance(value, str):
-        raise Refused(f"{path} in the run spec must be a text, not {str(value)[:60]}.")
+        raise Refused(f"{path} in the run spec must be text, not {str(value)[:60]}.")
     return value
 
 

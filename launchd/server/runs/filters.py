@@ -227,7 +227,7 @@ def _exists(wanted: Any) -> _Test:
 def _matches(pattern: Any) -> _Test:
     """RE2 takes time in proportion to the text, for any pattern."""
     if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
-        raise Refused(f"$regex in a filter needs a text of at most {_LONGEST_PATTERN} characters.")
+        raise Refused(f"$regex in a filter needs text of at most {_LONGEST_PATTERN} characters.")
     options = re2.Options()
     options.log_errors = False
     try:

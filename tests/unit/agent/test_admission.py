@@ -108,7 +108,7 @@ def test_what_has_the_wrong_type_is_rejected_in_a_sentence(rules: AgentContext, 
 def test_a_key_of_the_wrong_type_is_named_and_shown_nowhere(rules: AgentContext) -> None:
     taken = take(rules, _wandb_api_key=["their-secret-key"])
     assert isinstance(taken, Rejected)
-    assert taken.error.message == "_wandb_api_key in the run spec is a list, and must be a text."
+    assert taken.error.message == "_wandb_api_key in the run spec is a list, and must be text."
     assert b"their-secret-key" not in msgspec.json.encode(taken.job)
 
 

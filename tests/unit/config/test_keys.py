@@ -147,7 +147,7 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
             "launchd: {jobs: {environment: {A B: x}}}",
             "this mapping has 'A B', which is no name of a variable",
         ),
-        ("launchd: {jobs: {environment: {A: yes}}}", "environment: this mapping must have a text for A, or nothing"),
+        ("launchd: {jobs: {environment: {A: yes}}}", "environment: this mapping must have text for A, or nothing"),
         (
             "launchd: {jobs: {queues: {q: {environment: [A=1]}}}}",
             "queues.q.environment: this list must be a mapping.",

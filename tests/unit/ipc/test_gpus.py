@@ -52,10 +52,10 @@ def test_what_is_asked_for(value: Any, request_: GpuRequest | None, resource: st
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (True, "neither a number nor a text"),
-        ({}, "neither a number nor a text"),
-        (1.5, "neither a number nor a text"),
-        (["0", "1"], "neither a number nor a text"),
+        (True, "neither a number nor text"),
+        ({}, "neither a number nor text"),
+        (1.5, "neither a number nor text"),
+        (["0", "1"], "neither a number nor text"),
         ("many", 'must be a number of GPUs up to 4096, or "all"'),
         (-2, "must be a number of GPUs"),
         ("99999", "must be a number of GPUs"),

@@ -91,17 +91,17 @@ def test_unknown_keys_are_left_alone() -> None:
     ("change", "sentence"),
     [
         ({"overrides": []}, "overrides in the run spec is a list, and must be an object."),
-        ({"overrides": {"args": "--lr"}}, "overrides.args in the run spec is a text, and must be a list."),
-        ({"overrides": {"args": [1]}}, "overrides.args[0] in the run spec is a whole number, and must be a text."),
-        ({"resource_args": "x"}, "resource_args in the run spec is a text, and must be an object."),
+        ({"overrides": {"args": "--lr"}}, "overrides.args in the run spec is text, and must be a list."),
+        ({"overrides": {"args": [1]}}, "overrides.args[0] in the run spec is a whole number, and must be text."),
+        ({"resource_args": "x"}, "resource_args in the run spec is text, and must be an object."),
         (
             {"resource_args": {"kubernetes": 1}},
             "resource_args[...] in the run spec is a whole number, and must be an object.",
         ),
-        ({"entity": 7}, "entity in the run spec is a whole number, and must be a text."),
+        ({"entity": 7}, "entity in the run spec is a whole number, and must be text."),
         ({"project": ""}, "The run spec names no entity or no project."),
-        ({"_resume_count": "many"}, "_resume_count in the run spec is a text, and must be a whole number."),
-        ({"docker": {"docker_image": 5}}, "docker.docker_image in the run spec is a whole number, and must be a text."),
+        ({"_resume_count": "many"}, "_resume_count in the run spec is text, and must be a whole number."),
+        ({"docker": {"docker_image": 5}}, "docker.docker_image in the run spec is a whole number, and must be text."),
         ({"job": "e/p/" + 5000 * "n"}, "job in the run spec has more than 4096 characters."),
     ],
 )

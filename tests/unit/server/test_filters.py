@@ -98,7 +98,7 @@ def test_a_filter(given: dict[str, Any], through: bool) -> None:
         ('{"$and": [1]}', "must be an object"),
         ('{"state": {"$in": "x"}}', "need a list"),
         ('{"state": {"$regex": "("}}', "is no regular expression"),
-        ('{"state": {"$regex": 1}}', "needs a text"),
+        ('{"state": {"$regex": 1}}', "needs text"),
         ('{"$not": ' * 30 + "{}" + "}" * 30, "nested more than 20"),
         ('{"a": ' + '{"$not": ' * 30 + "1" + "}" * 31, "nested more than 20"),
         (json.dumps({"$and": [{"a": 1}] * 1001}), "more than 1000 conditions"),

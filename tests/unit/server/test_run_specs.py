@@ -66,8 +66,8 @@ def test_a_resource_that_was_given_is_kept() -> None:
 
 
 @pytest.mark.parametrize("resource", [7, ["fake"], {"a": 1}])
-def test_a_resource_that_is_no_string_is_refused(resource: object) -> None:
-    with pytest.raises(Refused, match="resource in the run spec must be a string"):
+def test_a_resource_that_is_not_text_is_refused(resource: object) -> None:
+    with pytest.raises(Refused, match="resource in the run spec must be text"):
         normalise({"resource": resource}, None, {})
 
 
