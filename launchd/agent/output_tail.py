@@ -54,16 +54,18 @@ class OutputTail:
         for _ in range(TRIES):
             start = self._newest_start()
             files = self._files(start)
-            found = self._read(files, position, limit, most_behind)
-            if found is not None and self._newest_start() == start:
+            try:
+                found = _part(files, position, limit, most_behind)
+            except OSError:
+                # It was renamed meanwhile, or is no file: what jobs write must not end the thread that reads it.
+                continue
+            if self._newest_start() == start:
                 return found
         return Part(position, position, b"")
 
     def _newest_start(self) -> int:
         try:
-            # A Path would intern the job's name.
-            with open(f"{self._directory}/{OUTPUT_START_FILE}", encoding="ascii") as file:  # noqa: PTH123
-                return int(file.read(MOST_DIGITS))
+            return int(_read(f"{self._directory}/{OUTPUT_START_FILE}", MOST_DIGITS, 0))
         except (OSError, ValueError):
             return 0
 
@@ -81,17 +83,22 @@ class OutputTail:
             files.append(_File(position, size, path))
             number += 1
 
-    def _read(self, files: list[_File], position: int, limit: int, most_behind: int) -> Part | None:
-        if not files:
-            return Part(position, position, b"")
-        size = files[0].position + files[0].size
-        position = min(size, max(position, files[-1].position, size - most_behind))
-        start, _, path = next(file for file in files if file.position <= position)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            return Part(position, size, os.pread(descriptor, limit, position - start))
-        finally:
-            os.close(descriptor)
+
+def _part(files: list[_File], position: int, limit: int, most_behind: int) -> Part:
+    """Return what :meth:`OutputTail.read` says, of ``files``; raises :class:`OSError`."""
+    if not files:
+        return Part(position, position, b"")
+    size = files[0].position + files[0].size
+    position = min(size, max(position, files[-1].position, size - most_behind))
+    start, _, path = next(file for file in files if file.position <= position)
+    return Part(position, size, _read(path, limit, position - start))
+
+
+def _read(path: str, limit: int, offset: int) -> bytes:
+    """Return at most ``limit`` bytes of a file; waits for none, follows no link, and raises :class:`OSError`."""
+    # A Path would intern the job's name.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, limit, offset)
+    finally:
+        os.close(descriptor)

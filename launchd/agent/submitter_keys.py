@@ -9,6 +9,8 @@ import logging
 import os
 from pathlib import Path
 
+from ipc.directories import sync_names
+
 log = logging.getLogger(__name__)
 
 
@@ -20,15 +22,18 @@ class SubmitterKeys:
         self._own_key = own_key
 
     def keep(self, name: str, key: str | None) -> None:
-        """Keep the submitter's ``key`` for the job ``name``, if there is one; raises ``OSError``."""
+        """Keep the submitter's ``key`` for the job ``name``, if there is one, over a power cut; raises ``OSError``."""
         if key is None:
             return
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._directory.exists():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_names(self._directory.parent)
         descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(key)
             file.flush()
             os.fsync(descriptor)
+        sync_names(self._directory)
 
     def key_for(self, name: str, submitter: bool) -> str:
         """Return the key that the job ``name`` runs with; an empty one where the submitter's was lost."""

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.faults.lossy_disk.disk import LossyDisk
 from benchmarks.faults.requirements import FUSE
+from launchd.agent.submitter_keys import SubmitterKeys
 
 pytestmark = [
     pytest.mark.root,
@@ -107,6 +108,14 @@ def test_a_replacement_is_undone_without_a_sync_of_its_directory(disk: LossyDisk
         cut(disk, seed)
         seen.add(record.read_text())
     assert seen == {"old", "new"}
+
+
+def test_the_api_key_of_a_job_is_there_after_a_power_cut(disk: LossyDisk, files: Path) -> None:
+    keys = SubmitterKeys(files / "keys", "key-of-the-agent")
+    for seed in range(CUTS):
+        keys.keep(f"job-{seed}", "key-of-the-submitter")
+        cut(disk, seed)
+        assert keys.key_for(f"job-{seed}", submitter=True) == "key-of-the-submitter"
 
 
 def test_files_are_files(files: Path) -> None:

@@ -42,6 +42,7 @@ class UnkeyedRequeue:
     def __init__(self, server: QueueServer, caller: RetryingCaller) -> None:
         self._server = server
         self._caller = caller
+        #: What was in the queue before the last push, by the rows that are not delivered yet.
         self._queue_items_before: dict[int, frozenset[str]] = {}
 
     def requeue(self, attempt: DeliveryAttempt) -> float | None:
@@ -51,6 +52,16 @@ class UnkeyedRequeue:
             Refused: the server refused the run several times.
             Stopped: the thread was told to end meanwhile.
         """
+        try:
+            pause = self._requeue(attempt)
+        except Refused:
+            self._queue_items_before.pop(attempt.delivery.id, None)
+            raise
+        if pause is None:
+            self._queue_items_before.pop(attempt.delivery.id, None)
+        return pause
+
+    def _requeue(self, attempt: DeliveryAttempt) -> float | None:
         delivery = attempt.delivery
         run = decode_requeue(delivery.body)
         items = self._caller.retry_refusals(lambda: self._server.queue_items(run.entity, run.queue, QUEUE_LENGTH))

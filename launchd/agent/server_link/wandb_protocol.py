@@ -216,6 +216,10 @@ class WandbHeartbeat:
         """Send the status if that is due, and ask about the agent and about each run."""
         self._agent_run.heartbeat()
         self._refusal = None
+        # An item may come again, as another run.
+        self._stopped_since = {
+            run.item_id: self._stopped_since[run.item_id] for run in runs if run.item_id in self._stopped_since
+        }
         stop_polling = self._poll_agent(runs) if self._agent_id else False
         stops = tuple(StopRequest(run.item_id, STOPPED_RUN_REASON) for run in runs if self._is_due(run))
         requests = len(runs) + 1

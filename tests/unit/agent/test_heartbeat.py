@@ -65,6 +65,22 @@ def test_a_stopped_run_is_stopped_after_its_time(
     assert set(stop_requests(recorded_events)) == {StopRequest("item", STOPPED_RUN_REASON)}
 
 
+def test_an_item_that_comes_again_has_its_whole_time(
+    wandb: WandbServer, wandb_client: QueueServer, agent_id: str, recorded_events: RecordedEvents
+) -> None:
+    wandb.stopped_runs.add("run")
+    with sending_heartbeats(wandb_client, recorded_events, agent_id, stopped_run_timeout=2.0) as heartbeat:
+        heartbeat.set_active_jobs((RUN,), ())
+        wait_until(lambda: wandb.asked["RunStoppedStatus"] > 0, what="it was seen to be stopped")
+        seen = time.monotonic()
+        heartbeat.set_active_jobs((), ())
+        wait_until(lambda: time.monotonic() - seen > 1.0, what="half of its time is over")
+        begun = time.monotonic()
+        heartbeat.set_active_jobs((RUN,), ())
+        recorded_events.wait_for(StopRequested)
+        assert time.monotonic() - begun >= 2.0
+
+
 def test_a_run_that_goes_on_in_time_is_left_alone(
     wandb: WandbServer, wandb_client: QueueServer, agent_id: str, recorded_events: RecordedEvents
 ) -> None:

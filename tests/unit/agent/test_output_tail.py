@@ -1,5 +1,6 @@
 """Reading a job's output by position, over files that the writer of outputs rotates."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_what_was_rotated_away_is_left_out(tmp_path: Path, writer: OutputWriter)
 def test_what_is_far_behind_is_left_out(tmp_path: Path, writer: OutputWriter) -> None:
     writer.write(b"0123456789abcdefghij!")
     assert read(tmp_path, most_behind=4) == (17, 21, b"hij")
+
+
+def test_what_is_no_file_is_no_output(tmp_path: Path, writer: OutputWriter) -> None:
+    """A job that may write in its directory must not end the thread that reads there, or make it wait."""
+    writer.write(b"0123456789abc")
+    for name in ("output.log", "output.start"):
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name)
+    assert read(tmp_path, 10) == (10, 10, b"")
+    (tmp_path / "output.log").unlink()
+    (tmp_path / "output.log").mkdir()
+    assert read(tmp_path)[2] == b""
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 import itertools
 import json
+import threading
 
 import pytest
 
 from launchd.agent.events import Acknowledged, Delivered, RegistrationLost, ServerContact, Undeliverable
 from launchd.agent.outbox_rows import Delivery
 from launchd.agent.server_link import launchd_reports
-from launchd.agent.server_link.protocol import Acknowledgement
+from launchd.agent.server_link.protocol import Acknowledgement, DeliveryAttempt
+from launchd.agent.server_link.requeue import UnkeyedRequeue
+from launchd.agent.server_link.retry import REFUSAL_ATTEMPTS, RetryingCaller
+from launchd.client.errors import Refused
 from launchd.client.queue_server import ItemAnswer, QueueServer, Report
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.recorded_events import RecordedEvents
@@ -218,6 +222,22 @@ def test_a_requeued_run_that_an_earlier_process_may_have_sent_is_looked_for(
         reporter.deliver(delivery, sent_before=sent_before)
         recorded_events.wait_for(Delivered)
     assert wandb.asked["pushToRunQueueByName"] == (0 if sent_before else 1)
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_of_a_requeued_run_nothing_is_kept_once_it_is_delivered_or_refused(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    body = {"entity": ENTITY, "queue": "b", "run_spec": {"run_id": "r", "_resume_count": 1}}
+    caller = RetryingCaller(recorded_events.queue, threading.Event())
+    requeue = UnkeyedRequeue(wandb_client, caller)
+    row = Delivery(next(_ids), "item", "agent-1", "requeue", json.dumps(body), 0.0)
+    assert requeue.requeue(DeliveryAttempt(row)) is None
+    assert requeue._queue_items_before == {}
+    wandb.refused.add("pushToRunQueueByName")
+    with pytest.raises(Refused):
+        requeue.requeue(DeliveryAttempt(row, retries=REFUSAL_ATTEMPTS - 1))
+    assert requeue._queue_items_before == {}
 
 
 # The launchd server.
