@@ -89,7 +89,13 @@ class PubSub:
             self._dispatch(notice.payload.encode())
 
     def _dispatch(self, text: bytes) -> None:
-        notification = _notification_decoder.decode(text)
+        try:
+            notification = _notification_decoder.decode(text)
+        except msgspec.DecodeError:
+            # Of another version, or of another program on that database.
+            logger.warning("A notification cannot be read.", extra={"text": text[:100].decode(errors="replace")})
+            self._notifier.notify_everyone()
+            return
         if notification.sender != self._name:
             notify = self._notifier.notify_local_all if notification.everyone else self._notifier.notify_local_one
             notify(notification.topics)

@@ -6,13 +6,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from launchd import __version__
 from launchd.server.errors import CannotStart, Refused, StoreUnavailable
-from launchd.server.notifier import Notifier
+from launchd.server.notifier import Notifier, Waiter
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
 from launchd.server.store.database import READERS, Database, Lane
@@ -282,6 +283,41 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
 
 def test_wake_ups_go_between_servers_only_where_they_share_a_database(empty: ServerSettings) -> None:
     assert (open_pubsub(empty, Notifier()) is None) == (empty.database is None)
+
+
+@postgresql_only
+def test_a_notification_that_cannot_be_read_wakes_everyone_and_ends_nothing(empty: ServerSettings) -> None:
+    """Any program may send one on that database, and so may a later version."""
+
+    async def run() -> None:
+        here, there = Notifier(), Notifier()
+        tasks = [open_pubsub(empty, notifier) for notifier in (here, there)]
+        for task in tasks:
+            assert task is not None
+            task.start()
+        with here.waiter(["topic"]) as waiter:
+            await until_heard(there, waiter)
+            waiter.clear()
+            async with await psycopg.AsyncConnection.connect(empty.database or "", autocommit=True) as other_program:
+                await other_program.execute("SELECT pg_notify('launchd_wakeups', '{}')")
+            assert await waiter.notified_before(asyncio.get_running_loop().time() + 5.0)
+            await until_heard(there, waiter)
+        for task in tasks:
+            assert task is not None
+            task.stop()
+
+    asyncio.run(run())
+
+
+async def until_heard(notifier: Notifier, waiter: Waiter) -> None:
+    """Have another server wake the waiter, which is woken once more when the connection is made."""
+    loop = asyncio.get_running_loop()
+    for _ in range(50):
+        waiter.clear()
+        notifier.wake_all(["topic"])
+        if await waiter.notified_before(loop.time() + 0.2):
+            return
+    raise AssertionError("nothing was heard")
 
 
 @postgresql_only

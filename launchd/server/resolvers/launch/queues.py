@@ -61,14 +61,12 @@ async def resolve_resource_config(found: Queue, info: Info) -> dict[str, Any] | 
 
 @queue.field("pendingCount")
 async def resolve_pending_count(found: Queue, info: Info) -> int:
-    waiting, _ = await info.context.read(queues.count_items, found.id)
-    return waiting
+    return await info.context.read(queues.count_waiting, found.id)
 
 
 @queue.field("claimedCount")
 async def resolve_claimed_count(found: Queue, info: Info) -> int:
-    _, held = await info.context.read(queues.count_items, found.id)
-    return held
+    return await info.context.read(queues.count_held, found.id)
 
 
 @mutation.field("createDefaultResourceConfig")

@@ -1,15 +1,17 @@
-"""How many items wait or are held in which queue, and how many agents there are, for metrics. Indexes answer."""
+"""How many items wait or are held in which queue, and how many agents there are, for metrics.
+
+Indexes answer for the items: what has ended is not read.
+"""
 
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, select
 
 from launchd.server.models import Record
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch.agents import KILLED, LOST
-from launchd.server.store.launch.states import CLAIMED, LEASED, PENDING
-from launchd.server.store.launch.waiting import IS_LEASED, IS_WAITING
+from launchd.server.store.launch.waiting import IS_HELD, IS_WAITING
 from launchd.server.store.tables import entities, launch_agents, projects, run_queue_items, run_queues
 
 item, agent = run_queue_items.c, launch_agents.c
@@ -21,8 +23,6 @@ _OTHER = "other"
 _FORGOTTEN_SECONDS = 24 * 3600.0
 """An agent that has been silent for so long counts no more."""
 
-# By the index of agents and states.
-_IS_CLAIMED = or_(item.agent_id.in_(select(agent.id)), item.agent_id.is_(None)), item.state == CLAIMED
 _QUEUE_NAMES = (
     select(run_queues.c.id, run_queues.c.name, entities.c.name.label("entity"))
     .join(projects, projects.c.id == run_queues.c.project_id)
@@ -37,11 +37,13 @@ _AGENTS = (
 )
 
 
-def _by_queue(*conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(item.queue_id, func.count().label("items")).where(*conditions).group_by(item.queue_id)
+def _by_queue(condition: ColumnElement[bool]) -> Select[Any]:
+    columns = item.queue_id, item.state
+    return select(*columns, func.count().label("items")).where(condition).group_by(*columns)
 
 
-_ITEMS = {PENDING: _by_queue(IS_WAITING), LEASED: _by_queue(IS_LEASED), CLAIMED: _by_queue(*_IS_CLAIMED)}
+# Apart, for each has an index of its own.
+_WAITING, _HELD = _by_queue(IS_WAITING), _by_queue(IS_HELD)
 
 
 class Census(Record, frozen=True, kw_only=True):
@@ -54,8 +56,8 @@ class Census(Record, frozen=True, kw_only=True):
 def take_census(connection: Connection, agent_timeout_seconds: float) -> Census:
     """Count what there is now."""
     counts = {
-        (str(row.queue_id), state): int(row.items)
-        for state, statement in _ITEMS.items()
+        (str(row.queue_id), str(row.state)): int(row.items)
+        for statement in (_WAITING, _HELD)
         for row in connection.execute(statement)
     }
     rows = connection.execute(_AGENTS, {"timeout": agent_timeout_seconds})

@@ -13,7 +13,8 @@ from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.authorization import binds, may_push, may_serve
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import DEFAULT_PRIORITY, HELD, PENDING
+from launchd.server.store.launch.states import DEFAULT_PRIORITY, PENDING
+from launchd.server.store.launch.waiting import IS_HELD, IS_WAITING
 from launchd.server.store.tables import entities, projects, resource_configs, run_queue_items, run_queues
 
 DISABLED, BY_PRIORITY = "DISABLED", "V0"
@@ -63,11 +64,8 @@ _CONFIG = select(resource_configs).where(
 _PAUSE = select(run_queues.c.paused_at, run_queues.c.paused_by).where(
     run_queues.c.id == bindparam("of_id"), run_queues.c.paused_at.is_not(None)
 )
-_COUNTS = (
-    select(run_queue_items.c.state, func.count())
-    .where(run_queue_items.c.queue_id == bindparam("of_id"), run_queue_items.c.state.in_((PENDING, *HELD)))
-    .group_by(run_queue_items.c.state)
-)
+_WAITING = select(func.count()).where(run_queue_items.c.queue_id == bindparam("of_id"), IS_WAITING)
+_HELD = select(func.count()).where(run_queue_items.c.queue_id == bindparam("of_id"), IS_HELD)
 
 
 def _queue(row: Any) -> Queue:
@@ -261,7 +259,11 @@ def find_config(connection: Connection, entity_id: int, config_id: int | None) -
     )
 
 
-def count_items(connection: Connection, queue_id: str) -> tuple[int, int]:
-    """How many items wait, and how many agents hold."""
-    counts = {state: count for state, count in connection.execute(_COUNTS, {"of_id": queue_id})}  # noqa: C416 - rows are no pairs to mypy
-    return counts.get(PENDING, 0), sum(counts.get(state, 0) for state in HELD)
+def count_waiting(connection: Connection, queue_id: str) -> int:
+    """How many items wait."""
+    return connection.execute(_WAITING, {"of_id": queue_id}).scalar() or 0
+
+
+def count_held(connection: Connection, queue_id: str) -> int:
+    """How many items agents hold."""
+    return connection.execute(_HELD, {"of_id": queue_id}).scalar() or 0

@@ -8,6 +8,8 @@ from launchd.server.store.tables.base import Count, metadata
 _EXISTS = text("deleted_at IS NULL")
 _HAS_KEY = text("push_key IS NOT NULL")
 _WAITING, _LEASED = text("state = 'PENDING'"), text("state = 'LEASED'")
+# Not IN: SQLite finds the index only where a statement has the same condition, or one side of the OR.
+_HELD = text("state = 'LEASED' OR state = 'CLAIMED'")
 _PASSED = text("state = 'PENDING' AND passed_at IS NOT NULL")
 
 resource_configs = Table(
@@ -79,6 +81,8 @@ launch_agents = Table(
     # Its GPUs as it last told them (`ipc.gpus.GpuSummary`), and the agent's number of that; null: it does not say.
     Column("gpus", Text),
     Column("gpus_version", BigInteger, nullable=False, server_default="0"),
+    # Each heartbeat asks for the agents before on the same machine.
+    Index("launch_agents_of_machine", "machine_id"),
 )
 
 launch_agent_queues = Table(
@@ -168,6 +172,14 @@ run_queue_items = Table(
         "lease_ends_at",
         sqlite_where=_LEASED,
         postgresql_where=_LEASED,
+    ),
+    # How many items each queue has in the hands of agents, without a look at what has ended.
+    Index(
+        "run_queue_items_held",
+        "queue_id",
+        "state",
+        sqlite_where=_HELD,
+        postgresql_where=_HELD,
     ),
     Index(
         "run_queue_items_by_key",

@@ -1,0 +1,73 @@
+"""What is asked again and again reads no history: SQLite's own plans of the statements that the store makes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from launchd.server.models import Role, Viewer
+from launchd.server.settings import ServerSettings
+from launchd.server.store.launch import agents, queues
+from launchd.server.store.launch.census import take_census
+from launchd.server.store.sqlite import open_engine
+
+pytestmark = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
+
+VIEWER = Viewer(
+    user_id=1,
+    name="me",
+    email="",
+    admin=False,
+    is_service=False,
+    entity="me",
+    key_role=Role.ADMIN,
+    author_id=1,
+    author="me",
+)
+
+#: Indexes of the items that are not over.
+OF_OPEN_ITEMS = {
+    "run_queue_items_waiting",
+    "run_queue_items_by_demand",
+    "run_queue_items_leased",
+    "run_queue_items_held",
+}
+
+
+class Plans:
+    """A connection, and each step of the plans of what was executed on it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.steps: list[str] = []
+        event.listen(connection, "before_cursor_execute", self._note)
+
+    def _note(self, connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        cursor = connection.connection.cursor()
+        self.steps += [row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+    def of(self, table: str) -> list[str]:
+        """Return the steps that read rows of a table."""
+        return [step for step in self.steps if step.startswith((f"SCAN {table}", f"SEARCH {table}"))]
+
+
+@pytest.fixture
+def plans(settings: ServerSettings) -> Iterator[Plans]:
+    engine = open_engine(settings.database_path, "BEGIN")
+    with engine.begin() as connection:
+        yield Plans(connection)
+    engine.dispose()
+
+
+def test_items_are_counted_by_indexes_of_those_that_are_not_over(plans: Plans) -> None:
+    assert (queues.count_waiting(plans.connection, "q"), queues.count_held(plans.connection, "q")) == (0, 0)
+    assert take_census(plans.connection, 60.0).items == {}
+    steps = plans.of("run_queue_items")
+    assert len(steps) == 4
+    assert [step for step in steps if not OF_OPEN_ITEMS & set(step.split())] == []
+
+
+def test_a_heartbeat_looks_for_agents_before_on_its_own_machine(plans: Plans) -> None:
+    assert agents.predecessors(plans.connection, VIEWER, "a", 60.0) == []
+    assert plans.of("earlier") == ["SEARCH earlier USING INDEX launch_agents_of_machine (machine_id=?)"]
