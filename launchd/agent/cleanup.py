@@ -1,8 +1,8 @@
 """Removes the directories of jobs that are over, beside the main loop: a large one takes its time.
 
 A directory is moved out of the way first, so that an item that comes again finds none of it. What jobs left is removed
-as the users who own it; only then may the numbers of these users be given out again. A failure is logged, and costs no
-more than the room and the numbers.
+as the users who own it; only then, and once no process has them, may the numbers of these users be given out again. A
+failure is logged, and costs no more than the room and the numbers.
 """
 
 import logging
@@ -39,6 +39,9 @@ class Cleanup:
     def __init__(self, state_dir: Path, on_removed: Callable[[tuple[int, ...]], None]) -> None:
         self._removed = state_dir / REMOVED_DIRECTORY
         self._on_removed = on_removed
+        self._lock = threading.Lock()
+        #: Of which no file is left, but were processes when that was looked at last.
+        self._lingering: set[int] = set()
 
     def resume(self) -> None:
         """Remove what an agent before this one has not come to."""
@@ -47,7 +50,10 @@ class Cleanup:
             self._start([OldJob((path,), tuple(set(owners_below([Path(path)])))) for path in left])
 
     def remove(self, jobs: Iterable[OldJob]) -> None:
-        """Remove the directories of ``jobs``, which have no process of the agent any more."""
+        """Remove the directories of ``jobs``, which have no process of the agent any more.
+
+        Also without any jobs: numbers whose last processes have ended since are free then.
+        """
         moved = []
         for job in jobs:
             try:
@@ -67,18 +73,27 @@ class Cleanup:
         return target
 
     def _start(self, jobs: list[OldJob]) -> None:
-        if jobs:
+        if jobs or self._lingering:
             threading.Thread(target=self._work, args=(tuple(jobs),), name="housekeeping", daemon=True).start()
 
     def _work(self, jobs: tuple[OldJob, ...]) -> None:
         done = [job for job in jobs if _remove(job)]
-        users = {user for job in done for user in job.users}
-        if users:
-            self._on_removed(tuple(users - users_of_processes()))
+        with self._lock:
+            self._lingering.update(user for job in done for user in job.users)
+            free = self._lingering - users_of_processes() if self._lingering else set()
+            self._lingering -= free
+        if free:
+            self._on_removed(tuple(free))
 
 
 def _remove(job: OldJob) -> bool:
-    problems = [problem for path in job.directories if (problem := remove_job_directory(path, job.users))]
+    """Remove what is left of a job; returns whether nothing is left, and its users' numbers may go on."""
+    try:
+        problems = [problem for path in job.directories if (problem := remove_job_directory(path, job.users))]
+    except Exception:
+        # The thread must not end, nor the agent with it, over one directory.
+        log.exception("Removing what is left of an old job raised an unexpected error.")
+        return False
     for problem in problems:
         _log_failure(problem)
     return not problems
