@@ -28,10 +28,6 @@ def gate(open_directory: Path) -> Iterator[Gate]:
     gate.open()
 
 
-def output(host: Testbed, item: str) -> str:
-    return Path(host.job(item)["log_path"]).read_text()
-
-
 def word(host: Testbed, item: str) -> str:
     """Return the first line of the job's output, once there is one."""
 
@@ -77,7 +73,7 @@ def test_a_job_can_neither_read_nor_end_another(host: Testbed, gate: Gate) -> No
     attacker = host.push("sh", "-c", f"{script}; echo tried")
 
     host.wait_over([attacker])
-    assert output(host, attacker) == "tried\n"
+    assert host.output(attacker) == "tried\n"
 
     gate.open()
     [over] = host.wait_over([victim])
@@ -117,7 +113,7 @@ def test_what_the_journal_has_forgotten_is_seen_on_the_disk_and_in_the_processes
     host.wait_over([item])
 
     assert over.state == "FINISHED"
-    assert output(host, again).strip() != first
+    assert host.output(again).strip() != first
 
 
 def test_nothing_of_a_jobs_user_outlives_the_job(host: Testbed) -> None:
@@ -128,7 +124,7 @@ def test_nothing_of_a_jobs_user_outlives_the_job(host: Testbed) -> None:
     item = host.push("sh", "-c", f"id -u; ({away}) & sleep 1")
 
     host.wait_over([item])
-    number = int(output(host, item))
+    number = int(host.output(item))
     assert [process.pid for process in psutil.process_iter() if number in process.uids()] == []
 
 
@@ -172,7 +168,7 @@ def test_a_reload_cannot_make_jobs_root(host: Testbed) -> None:
     wait_until(lambda: "the old one stays in force" in host.log(), what="the refusal")
     item = host.push("sh", "-c", "id -u")
     host.wait_over([item])
-    assert int(output(host, item)) in NUMBERS
+    assert int(host.output(item)) in NUMBERS
 
 
 def test_a_limit_of_disk_counts_all_directories_of_a_job(host: Testbed) -> None:

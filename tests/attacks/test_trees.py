@@ -69,10 +69,6 @@ def origin(open_directory: Path) -> Origin:
     return Origin(open_directory / "origin")
 
 
-def output(host: Testbed, item: str) -> str:
-    return Path(host.job(item)["log_path"]).read_text()
-
-
 def launch(host: Testbed, origin: Origin, *command: str) -> str:
     return host.push(*command, git={"repo": str(origin.path), "version": None})
 
@@ -88,7 +84,7 @@ def test_frozen_requirements_are_not_written_through_a_link(host: Testbed, origi
     item = host.push("cat", "requirements.frozen.txt", job=f"{name.entity}/{name.project}/{name.name}:latest")
 
     [over] = host.wait_over([item])
-    assert (over.state, output(host, item)) == ("FINISHED", "frozen==1\n")
+    assert (over.state, host.output(item)) == ("FINISHED", "frozen==1\n")
     assert is_untouched(outside)
 
 
@@ -107,7 +103,7 @@ def test_a_linked_project_file_is_not_read_with_more_rights(
     item = launch(host, origin, "sh", "-c", "echo ran; cat pyproject.toml requirements.txt")
 
     host.wait_over([item])
-    told = json.dumps([host.job(item), host.client.item(item)], default=str) + output(host, item) + host.log()
+    told = json.dumps([host.job(item), host.client.item(item)], default=str) + host.output(item) + host.log()
     assert "s3cr3t" not in told
     assert "Links that lead out of the project were left out" in host.log()
 
@@ -123,8 +119,8 @@ def test_what_was_fetched_belongs_to_the_job_and_how_it_was_fetched_is_gone(host
     [over] = host.wait_over([item])
     # "ls -a ..": the job may pass through its directory, and not look around there.
     assert over.state == "FAILED"
-    assert output(host, item).startswith("x = 1")
-    assert "Permission denied" in output(host, item)
+    assert host.output(item).startswith("x = 1")
+    assert "Permission denied" in host.output(item)
     directory = Path(host.job(item)["log_path"]).parent
     assert not (directory / FETCH_DIRECTORY).exists()
     owners = {path.stat(follow_symlinks=False).st_uid for path in (directory / "work").rglob("*")}

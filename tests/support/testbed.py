@@ -16,6 +16,7 @@ import yaml
 
 from launchd.agent.control.client import ControlError, ask
 from launchd.client.queue_server import Item, QueueServer
+from tests.support.gate import Gate
 from tests.support.guest_host import OVER
 from tests.support.processes import holds_files_below, list_of
 from tests.support.server import Account, RunningServer, running_server
@@ -136,6 +137,18 @@ class Testbed:
         overrides = {"entry_point": list(command), **spec.pop("overrides", {})}
         run_spec = {"entity": self.entity, "project": "tests", "resource": resource, "overrides": overrides, **spec}
         return self.client.push(self.entity, QUEUE, run_spec)
+
+    def push_waiting(self, gate: Gate, **spec: Any) -> str:
+        """Queue a job that waits at the gate."""
+        return self.push("sh", "-c", f"echo begun; {gate.wait}; echo ended", **spec)
+
+    def wait_running(self, *items: str) -> None:
+        """Wait until these jobs run."""
+        wait_until(lambda: all(self.phase(item) == "running" for item in items), 20.0, "the jobs run")
+
+    def output(self, item_id: str) -> str:
+        """Return what a job has printed."""
+        return Path(self.job(item_id)["log_path"]).read_text()
 
     def item(self, item_id: str) -> Item:
         item = self.client.item(item_id)
