@@ -18,7 +18,6 @@ from tests.support.waiting import wait_until
 #: Prints a numbered line every 20 ms, 100 times.
 PRINTING = 'i=0; while [ "$i" -lt 100 ]; do echo "line $i"; i=$((i+1)); sleep 0.02; done'
 
-
 MANY = 64
 
 

@@ -1,141 +1,25 @@
 """Which job gets which GPUs and when: over a real journal, with a clock and a probe of the test's own."""
 
 import random
-import sqlite3
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit
 from ipc.gpu_probe import SeenGpu
 from ipc.gpus import GpuKind, GpuSummary
 from ipc.handles import ExitResult
-from ipc.messages import Failed, Finished, PhaseChanged, Stop, SubmitApproved, Submitting
+from ipc.messages import Finished, Stop, SubmitApproved
 from ipc.states import JobState
-from ipc.work_order import read_order
-from launchd.agent.gpus import lease_rows
 from launchd.agent.job_table import ActiveJob
-from launchd.agent.journal_queries import find_job
-from launchd.client.queue_server import ItemAnswer
 from launchd.config.model import GpusConfig
 from tests.support.controller_harness import ControllerHarness
 from tests.support.gpus import a_gpu, a_sample, an_instance
 from tests.support.jobs import a_job
-
-FINE = ExitResult(0)
-FOUR = tuple(a_gpu(index) for index in range(4))
-
-
-@pytest.fixture
-def static(tmp_path: Path) -> Iterator[ControllerHarness]:
-    """An agent with a list of four GPUs in its configuration."""
-    harness = ControllerHarness(tmp_path, GpusConfig(devices=FOUR))
-    yield harness
-    harness.close()
-
-
-@pytest.fixture
-def probed(tmp_path: Path) -> Iterator[ControllerHarness]:
-    """An agent with a probe, which has seen nothing yet."""
-    harness = ControllerHarness(tmp_path, GpusConfig())
-    yield harness
-    harness.close()
-
-
-def begin(harness: ControllerHarness, item_id: str, gpus: Any, **section: Any) -> None:
-    """Have a job claimed, whose worker begins with it."""
-    harness.claim(item_id, resource_args={"local-process": {"launchd": {"gpus": gpus} | section}})
-    harness.acknowledged(item_id)
-
-
-def make_ready(harness: ControllerHarness, item_id: str) -> None:
-    """Have the worker of a job come to the point where the workload is created."""
-    for event in (
-        PhaseChanged(JobState.FETCHING),
-        PhaseChanged(JobState.SUBMITTING),
-        Submitting(harness.job(item_id).name),
-    ):
-        harness.report(event, item_id)
-
-
-def claim(harness: ControllerHarness, item_id: str, gpus: Any, **section: Any) -> None:
-    """Have a job claimed that is ready to start at once."""
-    begin(harness, item_id, gpus, **section)
-    if item_id in harness.pool.busy:
-        make_ready(harness, item_id)
-
-
-def end(
-    harness: ControllerHarness, item_id: str, state: JobState = JobState.FINISHED, result: ExitResult = FINE
-) -> None:
-    """Have a job run to its end."""
-    if harness.job(item_id).state is JobState.CLAIMED:
-        make_ready(harness, item_id)
-    harness.report(PhaseChanged(JobState.RUNNING), item_id)
-    harness.report(Finished(state, result), item_id)
-    harness.exit(WorkerExit.DONE, item_id)
-    harness.turn()
-
-
-def held(harness: ControllerHarness) -> dict[str, list[str]]:
-    """Return the GPUs of each item, as they are on disk."""
-    with closing(sqlite3.connect(harness.journal.path)) as db:
-        found: dict[str, list[str]] = {}
-        for item_id, gpu in db.execute("SELECT item_id, gpu FROM gpu_leases ORDER BY gpu"):
-            found.setdefault(item_id, []).append(gpu)
-    return found
-
-
-def waiting(harness: ControllerHarness) -> list[str]:
-    return [active.job.item_id for active in harness.controller.grants.waiting()]
-
-
-def ordered(harness: ControllerHarness, item_id: str) -> list[str] | None:
-    """Return the GPUs in the work order of an item's job."""
-    gpus = read_order(Path(harness.controller.context.job_directory(harness.job(item_id).name))).gpus
-    return None if gpus is None else [gpu.uuid for gpu in gpus]
-
-
-def test_a_lease_is_on_disk_before_the_work_order_and_goes_with_the_end(static: ControllerHarness) -> None:
-    claim(static, "a", 2)
-    assert held(static) == {"a": ["GPU-0", "GPU-1"]}
-    assert ordered(static, "a") == ["GPU-0", "GPU-1"]
-    claim(static, "b", 0)
-    assert ordered(static, "b") == []
-    end(static, "a")
-    assert held(static) == {}
-
-
-def test_a_gpu_is_not_given_out_before_the_end_of_its_job_is_on_disk(static: ControllerHarness) -> None:
-    claim(static, "a", "all")
-    claim(static, "b", 1)
-    with static.unwritable_journal():
-        end(static, "a")
-        assert waiting(static) == ["b"]
-        assert held(static) == {"a": [gpu.uuid for gpu in FOUR]}
-    static.turn()
-    static.turn()
-    assert held(static) == {"b": ["GPU-0"]}
-
-
-def test_each_lease_has_a_larger_number_also_after_a_restart(static: ControllerHarness) -> None:
-    numbers = []
-    for item in "abc":
-        claim(static, item, 1)
-        assert static.gpus is not None
-        lease = static.gpus.lease_of(item)
-        assert lease is not None
-        numbers.append(lease.fence)
-        end(static, item)
-        static.restart()
-    assert numbers == [1, 2, 3]
+from tests.unit.agent.gpus.jobs import FOUR, begin, claim, end, held, make_ready, ordered, waiting
 
 
 def test_jobs_get_gpus_in_their_order_and_pass_only_what_others_cannot_use(static: ControllerHarness) -> None:
@@ -210,26 +94,6 @@ def test_a_job_that_is_built_holds_no_gpu_and_what_it_will_need_is_promised(stat
     assert static.job("building").recorded
 
 
-def test_the_workload_is_permitted_once_the_lease_is_on_disk(static: ControllerHarness) -> None:
-    begin(static, "a", 1)
-    with static.unwritable_journal():
-        make_ready(static, "a")
-        assert SubmitApproved not in static.worker("a").commands()
-    static.turn()
-    assert held(static) == {"a": ["GPU-0"]}
-    assert static.worker("a").commands()[-1] is SubmitApproved
-
-
-def test_a_job_whose_gpus_cannot_be_noted_fails_and_gives_them_back(static: ControllerHarness) -> None:
-    begin(static, "a", 1)
-    directory = Path(static.controller.context.job_directory(static.job("a").name))
-    directory.rename(directory.with_suffix(".gone"))
-    make_ready(static, "a")
-    assert static.job("a").state is JobState.FAILED
-    assert "could not be noted" in (static.job("a").message or "")
-    assert held(static) == {}
-
-
 def test_a_worker_that_is_lost_while_it_waits_costs_its_job_nothing(static: ControllerHarness) -> None:
     claim(static, "a", "all")
     claim(static, "b", 1)
@@ -269,199 +133,6 @@ def test_an_agent_that_gives_out_none_says_why(tmp_path: Path) -> None:
     harness.close()
 
 
-def test_a_lost_worker_costs_no_lease_and_a_dropped_item_returns_it(static: ControllerHarness) -> None:
-    claim(static, "a", 2)
-    static.exit(WorkerExit.CRASHED, "a")
-    static.wait(1.0)
-    assert held(static) == {"a": ["GPU-0", "GPU-1"]}
-    assert ordered(static, "a") == ["GPU-0", "GPU-1"]
-    static.claim("b", resource_args={"local-process": {"launchd": {"gpus": 1}}})
-    static.acknowledged("b", answer=ItemAnswer.LEASE_ENDED)
-    assert held(static) == {"a": ["GPU-0", "GPU-1"]}
-
-
-def test_a_journal_of_the_version_before_leases_is_read(static: ControllerHarness) -> None:
-    static.bring_to("submitted", "cpu")
-    static.close()
-    with closing(sqlite3.connect(static.journal.path)) as db:
-        db.executescript("DROP TABLE gpu_leases; PRAGMA user_version = 2;")
-        assert find_job(db, "cpu") is not None
-    static.restart_closed()
-    assert [active.job.item_id for active in static.table] == ["cpu"]
-    claim(static, "a", 1)
-    assert held(static) == {"a": ["GPU-0"]}
-
-
-def test_leases_survive_restarts_and_a_changed_inventory(static: ControllerHarness) -> None:
-    static.bring_to("assigned", "cpu")
-    claim(static, "a", "device=3")
-    static.report(Submitting(static.job("a").name), "a")
-    static.gpus_config = GpusConfig(devices=FOUR[:3])
-    static.restart()
-    assert held(static) == {"a": ["GPU-3"]}
-    claim(static, "all", "all")
-    assert held(static) == {"a": ["GPU-3"], "all": ["GPU-0", "GPU-1", "GPU-2"]}
-    static.gpus_config = GpusConfig(devices=FOUR)
-    static.restart()
-    claim(static, "b", 1)
-    assert waiting(static) == ["b"]
-
-
-def test_the_lease_of_a_record_that_cannot_be_read_is_kept_until_it_is_returned(static: ControllerHarness) -> None:
-    claim(static, "a", 1)
-    static.report(Submitting(static.job("a").name), "a")
-    static.close()
-    with closing(sqlite3.connect(static.journal.path)) as db:
-        db.execute("UPDATE jobs SET record = 'torn'")
-        db.commit()
-    static.restart_closed()
-    assert held(static) == {"a": ["GPU-0"]}
-    claim(static, "all", "all")
-    assert waiting(static) == ["all"]
-    static.controller.grants.return_to_use("0")
-    static.turn()
-    static.turn()
-    assert held(static) == {"all": [gpu.uuid for gpu in FOUR]}
-
-
-def test_a_job_that_the_journal_has_lost_brings_its_gpus_along(static: ControllerHarness) -> None:
-    claim(static, "a", "device=2")
-    static.report(Submitting(static.job("a").name), "a")
-    with closing(sqlite3.connect(static.journal.path)) as db:
-        db.execute("DELETE FROM gpu_leases")
-        db.commit()
-    static.restart()
-    assert held(static) == {"a": ["GPU-2"]}
-
-
-def test_an_unreadable_row_is_a_lease_all_the_same(static: ControllerHarness) -> None:
-    claim(static, "a", "device=2")
-    static.report(Submitting(static.job("a").name), "a")
-    with closing(sqlite3.connect(static.journal.path)) as db:
-        db.execute("UPDATE gpu_leases SET record = '[]'")
-        db.commit()
-    static.restart()
-    assert lease_rows.LeaseRows(static.journal).load()[0].gpus[0].uuid == "GPU-2"
-    claim(static, "b", "device=2")
-    assert waiting(static) == ["b"]
-
-
-def test_a_process_that_cannot_be_killed_keeps_the_gpus_of_its_job_over_restarts(static: ControllerHarness) -> None:
-    process = subprocess.Popen(["sleep", "600"])
-    try:
-        claim(static, "a", 1)
-        end(static, "a", JobState.FAILED, ExitResult(1, survivors=(process.pid,)))
-        assert static.job("a").state is JobState.FAILED
-        assert held(static) == {"a": ["GPU-0"]}
-        static.restart()
-        assert held(static) == {"a": ["GPU-0"]}
-    finally:
-        process.kill()
-        process.wait()
-    assert static.gpus is not None
-    static.clock.advance(6.0)
-    static.gpus.tick()
-    static.turn()
-    assert held(static) == {}
-
-
-# -- with a probe
-
-
-def test_nothing_is_given_out_before_the_gpus_are_known(probed: ControllerHarness) -> None:
-    claim(probed, "a", 1)
-    assert probed.gpus is not None
-    assert (waiting(probed), probed.controller.grants.is_owing) == (["a"], True)
-    probed.gpus.on_probe_failed("The driver of the GPUs has not answered for 30 s.")
-    assert probed.controller.grants.problem == "The driver of the GPUs has not answered for 30 s."
-    probed.gpus.on_sample(a_sample(FOUR))
-    assert probed.controller.grants.is_due
-    probed.turn()
-    assert held(probed) == {"a": ["GPU-0"]}
-    assert (probed.controller.grants.is_owing, probed.controller.grants.summary().free) == (False, 3)
-
-
-def test_a_returned_gpu_is_looked_at_before_it_is_given_out_again(probed: ControllerHarness) -> None:
-    assert probed.gpus is not None
-    probed.gpus.on_sample(a_sample(FOUR[:1]))
-    claim(probed, "a", 1)
-    claim(probed, "b", 1)
-    end(probed, "a")
-    assert probed.asked == 1
-    # One that was on its way says nothing about what came after it.
-    probed.gpus.on_sample(a_sample(FOUR[:1], answers=0))
-    probed.turn()
-    assert waiting(probed) == ["b"]
-    probed.gpus.on_sample(a_sample([SeenGpu(FOUR[0], processes=(17, 18))], answers=1))
-    probed.turn()
-    assert waiting(probed) == ["b"]
-    (shown,) = probed.gpus.status()
-    assert shown["hindrance"] == "processes 17, 18 are on it, of no job that has it"
-    probed.gpus.on_sample(a_sample(FOUR[:1], answers=1))
-    probed.turn()
-    assert held(probed) == {"b": ["GPU-0"]}
-
-
-def test_a_gpu_with_a_problem_is_set_aside_while_it_has_that(probed: ControllerHarness) -> None:
-    assert probed.gpus is not None
-    probed.gpus.on_sample(a_sample([SeenGpu(FOUR[0], problem="it is hot"), FOUR[1]]))
-    claim(probed, "a", "all")
-    assert held(probed) == {"a": ["GPU-1"]}
-    claim(probed, "b", 2)
-    assert waiting(probed) == ["b"]
-    end(probed, "a")
-    probed.gpus.on_sample(a_sample(FOUR[:2], answers=1))
-    probed.turn()
-    assert held(probed) == {"b": ["GPU-0", "GPU-1"]}
-
-
-def test_a_problem_can_be_put_up_with(probed: ControllerHarness) -> None:
-    assert probed.gpus is not None
-    sample = a_sample([SeenGpu(FOUR[0], problem="it is hot")])
-    probed.gpus.on_sample(sample)
-    assert probed.gpus.free() == []
-    assert probed.controller.grants.return_to_use("0") == ["0"]
-    probed.turn()
-    probed.restart()
-    assert probed.gpus is not None
-    probed.gpus.on_sample(sample)
-    assert probed.gpus.free() == [FOUR[0]]
-    probed.gpus.on_sample(a_sample([SeenGpu(FOUR[0], problem="it burns")]))
-    assert probed.gpus.free() == []
-
-
-def test_a_fault_of_the_hardware_sets_a_gpu_aside_until_it_is_returned(probed: ControllerHarness) -> None:
-    assert probed.gpus is not None
-    probed.gpus.on_sample(a_sample([SeenGpu(FOUR[0], faults=(79,)), FOUR[1]]))
-    probed.gpus.on_sample(a_sample(FOUR[:2]))
-    assert probed.gpus.free() == [FOUR[1]]
-    probed.turn()
-    probed.restart()
-    assert probed.gpus is not None
-    probed.gpus.on_sample(a_sample(FOUR[:2]))
-    probed.clock.advance(1e6)
-    probed.gpus.tick()
-    assert probed.gpus.free() == [FOUR[1]]
-    assert "XID 79" in probed.gpus.status()[0]["set_aside"]
-    assert probed.controller.grants.return_to_use("GPU-0") == ["0"]
-    assert probed.gpus.free() == [FOUR[0], FOUR[1]]
-
-
-def test_a_lost_gpu_still_counts_and_divided_ones_take_its_place(probed: ControllerHarness) -> None:
-    assert probed.gpus is not None
-    probed.gpus.on_sample(a_sample(FOUR[:2]))
-    probed.gpus.on_sample(a_sample(FOUR[:1]))
-    claim(probed, "a", 2)
-    assert waiting(probed) == ["a"]
-    assert probed.gpus.status()[1]["set_aside"] == "the driver does not show it any more"
-    parts = [an_instance(1, 0), an_instance(1, 1)]
-    probed.gpus.on_sample(a_sample([FOUR[0], *parts]))
-    assert [shown["label"] for shown in probed.gpus.status()] == ["0", "1:0", "1:1"]
-    probed.turn()
-    # Two whole ones there are no more.
-    assert probed.job("a").state is JobState.FAILED
-
-
 def test_an_instance_and_its_gpu_have_one_job(static: ControllerHarness) -> None:
     static.gpus_config = GpusConfig(devices=(FOUR[0], an_instance(0, 0), an_instance(0, 1)))
     static.restart()
@@ -477,68 +148,6 @@ def test_an_instance_and_its_gpu_have_one_job(static: ControllerHarness) -> None
     assert waiting(static) == ["next"]
 
 
-# -- jobs that fail at once
-
-
-def fail_at_once(harness: ControllerHarness, item_id: str) -> None:
-    claim(harness, item_id, 1)
-    end(harness, item_id, JobState.FAILED, ExitResult(1))
-
-
-def test_failures_in_a_row_set_a_gpu_aside_for_a_growing_time(static: ControllerHarness) -> None:
-    static.gpus_config = GpusConfig(devices=FOUR[:1], fast_failures=2, set_aside_seconds=100.0)
-    static.restart()
-    for number, seconds in enumerate((100.0, 200.0)):
-        fail_at_once(static, f"a{number}")
-        if number == 0:
-            assert static.gpus is not None
-            assert static.gpus.free() == [FOUR[0]]
-            fail_at_once(static, "b")
-        assert static.gpus is not None
-        assert static.gpus.free() == []
-        assert "jobs in a row failed on it within 30 s" in static.gpus.status()[0]["set_aside"]
-        static.clock.advance(seconds - 1)
-        static.gpus.tick()
-        assert static.gpus.free() == []
-        static.clock.advance(1)
-        static.gpus.tick()
-        assert static.gpus.free() == [FOUR[0]]
-
-
-def test_failures_that_say_nothing_of_the_gpu_do_not_count(static: ControllerHarness) -> None:
-    static.gpus_config = GpusConfig(devices=FOUR[:1], fast_failures=1)
-    static.restart()
-    assert static.gpus is not None
-    claim(static, "build", 1)
-    static.report(PhaseChanged(JobState.BUILDING), "build")
-    static.report(Failed(ErrorReport("build", "BuildError", "No.")), "build")
-    static.exit(WorkerExit.DONE, "build")
-    claim(static, "late", 1)
-    static.report(Submitting(static.job("late").name), "late")
-    static.report(PhaseChanged(JobState.RUNNING), "late")
-    static.clock.advance(31)
-    static.report(Finished(JobState.FAILED, ExitResult(1)), "late")
-    static.exit(WorkerExit.DONE, "late")
-    assert static.gpus.free() == [FOUR[0]]
-    # What the engine refuses because of a GPU does.
-    claim(static, "refused", 1)
-    static.report(Submitting(static.job("refused").name), "refused")
-    static.report(Failed(ErrorReport("run", "SubmitError", "No device.")), "refused")
-    static.exit(WorkerExit.DONE, "refused")
-    assert static.gpus.free() == []
-
-
-def test_a_job_that_finishes_forgives_the_failures_before_it(static: ControllerHarness) -> None:
-    static.gpus_config = GpusConfig(devices=FOUR[:1], fast_failures=2)
-    static.restart()
-    fail_at_once(static, "a")
-    claim(static, "b", 1)
-    end(static, "b")
-    fail_at_once(static, "c")
-    assert static.gpus is not None
-    assert static.gpus.free() == [FOUR[0]]
-
-
 def test_what_a_gpu_did_is_in_the_record_of_the_ended_job(probed: ControllerHarness) -> None:
     assert probed.gpus is not None
     probed.gpus.on_sample(a_sample(FOUR[:1]))
@@ -549,9 +158,6 @@ def test_what_a_gpu_did_is_in_the_record_of_the_ended_job(probed: ControllerHarn
     (use,) = probed.job("a").gpu_use
     assert (use.label, use.samples, use.utilisation_mean, use.utilisation_peak) == ("0", 3, 60.0, 90.0)
     assert (use.memory_mean, use.memory_peak) == (200.0, 300)
-
-
-# -- many jobs
 
 
 @pytest.mark.parametrize("seed", range(3))
