@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
-from launchd.config import validators
+from launchd.config import user_validators, validators
 from launchd.config.images import image_repository
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
@@ -99,7 +99,7 @@ VENV: Table = {
     "python": validators.absolute_path,
     "pythons": validators.granted_paths(),
     "fetch_pythons": validators.boolean,
-    "install_user": validators.user_or_number,
+    "install_user": user_validators.user_or_number,
     "pass_index_settings": validators.boolean,
 }
 
@@ -125,7 +125,7 @@ BUILDAH: Table = {
     "storage_dir": validators.absolute_path,
     "storage_driver": validators.choice("overlay", "vfs"),
     "cache_max_bytes": validators.size,
-    "user_numbers": validators.subordinate_numbers,
+    "user_numbers": user_validators.subordinate_numbers,
     "no_progress_seconds": validators.positive_seconds,
     "timeout_seconds": validators.positive_seconds,
 }
@@ -206,7 +206,7 @@ CONTAINERS: Table = {
     "host_variables": validators.names,
     "env_files": validators.granted_paths(),
     "flags": validators.names,
-    "user": validators.container_user,
+    "user": user_validators.container_user,
     "no_new_privileges": validators.boolean,
 }
 
@@ -237,8 +237,8 @@ SAGEMAKER: Table = {
 POLICY: Table = {
     "preset": validators.choice(*PRESETS),
     "resources": validators.resources,
-    "run_as_user": validators.user,
-    "run_as_users": validators.user_numbers,
+    "run_as_user": user_validators.user,
+    "run_as_users": user_validators.user_numbers,
     "allow_root_jobs": validators.boolean,
     "git_credentials": validators.boolean,
     "allow_local_git": validators.boolean,
