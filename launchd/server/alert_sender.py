@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.message import EmailMessage
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -100,7 +99,7 @@ async def _try(way: str, deliver: Deliver, alert: AlertToSend) -> None:
     for left in reversed(range(_TRIES)):
         try:
             await asyncio.to_thread(deliver, alert)
-        except (OSError, HTTPException, smtplib.SMTPException) as error:
+        except Exception as error:  # noqa: BLE001 - any error of a receiver or its address costs this alert alone
             # Of the error its kind alone: its text may hold the webhook's address, which is a secret.
             fields = {"way": way, "run": alert.run, "error": _kind_of(error), "tries_left": left}
             logger.warning("An alert of a run could not be sent on.", extra=fields)

@@ -46,9 +46,13 @@ class HeartbeatTimer:
             self._set(self._timeout)
 
     def _set(self, delay: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(delay + _SLACK, self._fire)
 
     def _fire(self) -> None:
+        # A heartbeat that comes while it is looked may not be seen any more: it sets the timer again.
+        self._timer = None
         self._running = asyncio.get_running_loop().create_task(self._check())
 
     async def _check(self) -> None:
@@ -56,9 +60,11 @@ class HeartbeatTimer:
             crashed, silence = await self._database.write(self._crash_timed_out)
         except StoreUnavailable:
             crashed, silence = 0, self._timeout - _RETRY_SECONDS
+        except Exception:
+            logger.exception("Looking for silent runs raised an unexpected error; it is tried again.")
+            crashed, silence = 0, self._timeout - _RETRY_SECONDS
         if crashed:
             logger.info("Runs sent no heartbeat any more; they count as crashed.", extra={"runs": crashed})
-        self._timer = None
         if self._shared and silence is None:
             silence = 0.0
         if silence is not None and not self._stopped:

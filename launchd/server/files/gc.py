@@ -89,6 +89,9 @@ class GarbageCollector:
                 await self.collect()
             except (ServerError, OSError) as error:
                 logger.warning("Garbage collection failed and will be repeated.", extra={"error": str(error)})
+            except Exception:
+                # Without this task, nothing would be collected until the server is started again.
+                logger.exception("Garbage collection raised an unexpected error and will be repeated.")
 
     async def collect(self) -> GcResult:
         """Let ended runs go, delete abandoned and expired artifacts, and remove unreferenced blobs."""

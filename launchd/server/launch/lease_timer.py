@@ -60,6 +60,9 @@ class LeaseTimer:
             queues, following = await self._database.write_guarded(_end_leases)
         except StoreUnavailable:
             queues, following = [], _RETRY_SECONDS
+        except Exception:
+            logger.exception("Ending leases raised an unexpected error; it is tried again.")
+            queues, following = [], _RETRY_SECONDS
         if queues:
             self._measures.leases_ended(len(queues))
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(set(queues))})

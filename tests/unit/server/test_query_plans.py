@@ -10,6 +10,7 @@ from launchd.server.models import Role, Viewer
 from launchd.server.settings import ServerSettings
 from launchd.server.store.launch import agents, queues
 from launchd.server.store.launch.census import take_census
+from launchd.server.store.runs import retention
 from launchd.server.store.sqlite import open_engine
 
 pytestmark = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
@@ -65,6 +66,14 @@ def test_items_are_counted_by_indexes_of_those_that_are_not_over(plans: Plans) -
     assert take_census(plans.connection, 60.0).items == {}
     steps = plans.of("run_queue_items")
     assert len(steps) == 4
+    assert [step for step in steps if not OF_OPEN_ITEMS & set(step.split())] == []
+
+
+def test_a_removal_of_runs_looks_at_no_item_that_is_over_but_the_runs_own(plans: Plans) -> None:
+    """It is asked for each batch that goes, while nothing else can be written."""
+    assert retention.ended_runs(plans.connection, 1) == []
+    steps = [step for step in plans.of("run_queue_items") if "run_queue_items_of_run" not in step]
+    assert len(steps) == 2
     assert [step for step in steps if not OF_OPEN_ITEMS & set(step.split())] == []
 
 

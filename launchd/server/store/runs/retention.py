@@ -1,12 +1,13 @@
 """Which ended runs nothing needs any more, and their removal, with that asked again in the same transaction."""
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, delete, func, or_, select, union_all
 from sqlalchemy.sql.selectable import Exists
 
 from launchd.server.runs.retention import EndedRun
 from launchd.server.store.artifacts.lineage import INPUT, OUTPUT
 from launchd.server.store.launch import states as item_states
+from launchd.server.store.launch.waiting import IS_LEASED, IS_WAITING
 from launchd.server.store.runs.changes import delete_batch
 from launchd.server.store.runs.states import ALIVE
 from launchd.server.store.sweeps import states as sweep_states
@@ -82,9 +83,10 @@ def _newest_first() -> Select[tuple[int, str, float, int, bool]]:
 
 _ENDED = _newest_first()
 _MAY_GO = select(runs.c.id).where(runs.c.id == bindparam("of_id"), and_(_HAS_ENDED, ~_IS_NEEDED))
-#: Run specs of items that no agent runs yet, and that name a run, which they may go on with.
-_NAMED = select(_item.run_spec).where(
-    _item.state.in_((item_states.PENDING, item_states.LEASED)), _item.run_spec.like('%"run_id"%')
+#: Run specs of items that no agent runs yet, and that name a run, which they may go on with. Each state apart, for each
+#: has an index of its own: removals ask this while nothing else is written.
+_NAMED = union_all(
+    *(select(_item.run_spec).where(is_so, _item.run_spec.like('%"run_id"%')) for is_so in (IS_WAITING, IS_LEASED))
 )
 
 
