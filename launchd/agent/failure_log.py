@@ -4,10 +4,12 @@ It holds the failure's sentence and the end of what the job, or its worker, wrot
 and values that are named like secrets are masked before the text leaves this host. Reads files; sends nothing.
 """
 
+import os
 import re
 from pathlib import Path
 
 from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
+from ipc.plain_files import open_plain
 
 #: How much of the end of a log is taken, in bytes.
 TAIL_BYTES = 64 * 1024
@@ -42,8 +44,8 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
 
 def _tail(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        with open_plain(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
             return file.read(TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""

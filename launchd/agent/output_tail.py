@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ipc.job_files import OUTPUT_FILE, OUTPUT_START_FILE
+from ipc.plain_files import open_plain
 
 #: How often a reading is repeated that a rotation has overtaken.
 TRIES = 3
@@ -95,10 +96,7 @@ def _part(files: list[_File], position: int, limit: int, most_behind: int) -> Pa
 
 
 def _read(path: str, limit: int, offset: int) -> bytes:
-    """Return at most ``limit`` bytes of a file; waits for none, follows no link, and raises :class:`OSError`."""
-    # A Path would intern the job's name.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.pread(descriptor, limit, offset)
-    finally:
-        os.close(descriptor)
+    """Return at most ``limit`` bytes of a plain file; raises :class:`OSError`."""
+    with open_plain(path) as file:
+        file.seek(offset)
+        return file.read(limit)

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import BuildError, HostError
+from ipc.plain_files import open_plain
 from ipc.work_order import JobUser
 from workers.builders.index_files import configured_indexes
 from workers.builders.index_order import ALL_ARE_ONE, IndexOrder, order_indexes
@@ -216,11 +217,10 @@ def _compile(workshop: Workshop, python: str, target: Path) -> None:
 
 def _read_answer(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            return file.read(_LONGEST_ANSWER)
     except OSError as error:
         raise NotShareable("the installer gave no answer") from error
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_LONGEST_ANSWER)
 
 
 @contextmanager

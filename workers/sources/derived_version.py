@@ -1,9 +1,9 @@
 """Whether a project derives its version from the tags of its repository. Follows no link of the fetched tree."""
 
-import os
 import re
-import stat
 from pathlib import Path
+
+from ipc.plain_files import open_plain
 
 _FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 _MAX_BYTES = 1 << 20
@@ -22,8 +22,7 @@ def derives_version(project: Path) -> bool:
 
 def _content(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            return file.read(_MAX_BYTES)
     except OSError:
         return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_MAX_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""

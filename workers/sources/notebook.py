@@ -5,7 +5,6 @@ that begin with `!` and has nbconvert with IPython do the rest. Of that nothing 
 IPython's syntax of magics: those two packages would bring forty others into the process that holds the credentials.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import SourceError
+from ipc.plain_files import open_plain
 from workers.sources.ipython_syntax import SHELL_CALL, to_python
 
 SUFFIX = ".ipynb"
@@ -131,9 +131,12 @@ def _inside(project: Path, name: str) -> Path:
 
 
 def _read(path: Path, name: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(MAX_BYTES + 1)
+    try:
+        with open_plain(path) as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        sentence = f"The notebook {name} cannot be read: {error.strerror}."
+        raise SourceError(sentence, hint="See that its name is that of a file.") from error
     if len(content) > MAX_BYTES:
         raise SourceError(
             f"The notebook {name} has more than {MAX_BYTES >> 20} MiB.",

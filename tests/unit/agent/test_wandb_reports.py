@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,14 @@ def test_no_secret_is_in_a_log(text: str) -> None:
 @pytest.mark.parametrize("text", ["key error: 'a'", "loss: 0.3", "tokens per second 12", "see https://example.com/a"])
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text, (KEY,)) == text
+
+
+def test_a_log_that_is_no_file_is_left_out(tmp_path: Path) -> None:
+    """What reports on all jobs must not wait for a pipe that one of them has made, nor send what a link leads to."""
+    os.mkfifo(tmp_path / "output.log")
+    (tmp_path / "worker.log").symlink_to("/etc/hostname")
+    for is_output in (True, False):
+        assert error_text("m", tmp_path, is_output=is_output, secrets=()) == b"m\n"
 
 
 def test_of_a_long_log_the_end_is_shown(tmp_path: Path) -> None:
