@@ -1,4 +1,4 @@
-"""What the job controller needs of the worker pool and of the outbox; tests put stubs of their own in their places."""
+"""What the job controller needs of the worker pool, of watches and of the outbox; tests put stubs in their places."""
 
 from typing import Protocol
 
