@@ -6,6 +6,7 @@ never touches the workload.
 
 import os
 import threading
+import time
 from multiprocessing import connection, parent_process
 
 from ipc.channel import ChannelClosed, WorkerEnd
@@ -66,14 +67,17 @@ class ControlThread(threading.Thread):
         sources: list[int] = [self._end.fileno()]
         if parent is not None:
             sources.append(parent.sentinel)
+        # Due also where commands keep coming: that they are read is no news to the supervisor.
+        heartbeat_at = time.monotonic() + self._heartbeat_seconds
         while not self._leaving:
-            ready = connection.wait(sources, timeout=self._heartbeat_seconds)
+            ready = connection.wait(sources, timeout=max(0.0, heartbeat_at - time.monotonic()))
             if self._end.fileno() in ready:
                 self.dispatch()
             elif ready:
                 raise ChannelClosed("the supervisor is gone")
-            else:
+            if time.monotonic() >= heartbeat_at:
                 self._sender.send(Heartbeat())
+                heartbeat_at = time.monotonic() + self._heartbeat_seconds
 
     def dispatch(self) -> None:
         """Read one command, and act on it; raises ``ChannelClosed``."""

@@ -1,7 +1,7 @@
 """A job's output as files: capped, rotated, and never a reason for the job to fail.
 
 ``output.log`` is the newest, ``output.log.1`` the one before it, and so on. All
-but the newest are exactly as long as the limit; ``output.start`` holds the
+but the newest are exactly as long as the limit was; ``output.start`` holds the
 position in the whole output at which ``output.log`` begins.
 """
 
@@ -84,7 +84,8 @@ class OutputWriter:
             with suppress(FileNotFoundError):
                 numbered(self._directory, number - 1).replace(numbered(self._directory, number))
         numbered(self._directory, 0).unlink(missing_ok=True)
-        self._start += self._file_bytes
+        # As long as it was: an earlier writer may have had another limit.
+        self._start += self._file_bytes - self._room
         # On a full disk a later writer counts from a wrong position until the next rotation; the output itself goes on.
         with suppress(OSError):
             _write_start(self._directory, self._start)

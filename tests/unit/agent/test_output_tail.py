@@ -38,6 +38,15 @@ def test_positions_count_the_whole_output(tmp_path: Path, writer: OutputWriter) 
     assert OutputTail(str(tmp_path)).read(20, ALL, ALL).is_at_end
 
 
+def test_positions_stay_true_where_the_limit_is_another_one(tmp_path: Path, writer: OutputWriter) -> None:
+    writer.write(b"01234567")
+    smaller = OutputWriter(tmp_path, JobsConfig(output_max_bytes=5, output_files=3))
+    smaller.write(b"abcdefg")
+    assert read(tmp_path) == (0, 15, b"01234567")
+    assert read(tmp_path, 8) == (8, 15, b"abcde")
+    assert smaller.position == 15
+
+
 def test_what_was_rotated_away_is_left_out(tmp_path: Path, writer: OutputWriter) -> None:
     writer.write(b"0123456789abcdefghijABCDEFGHIJ!")
     assert read(tmp_path) == (10, 31, b"abcdefghij")
