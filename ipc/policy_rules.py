@@ -16,7 +16,8 @@ class ContainerLimits(msgspec.Struct, frozen=True):
 
     ``None`` is no limit. ``memory`` in bytes, swap included; ``processors`` as a number of processors' time;
     ``processes`` with threads; ``shared_memory`` in bytes, the size of ``/dev/shm``; ``disk`` in bytes, what is written
-    to the container's own file system.
+    to the container's own file system. ``health_check_seconds`` is the least time between two looks of the engine at a
+    container's health, which are the engine's own work; 0 is no limit.
     """
 
     memory: int | None = None
@@ -24,6 +25,7 @@ class ContainerLimits(msgspec.Struct, frozen=True):
     processes: int | None = None
     shared_memory: int | None = None
     disk: int | None = None
+    health_check_seconds: float = 5.0
 
 
 class ContainerRules(msgspec.Struct, frozen=True):

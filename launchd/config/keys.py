@@ -216,6 +216,7 @@ CONTAINER_LIMITS: Table = {
     "processes": validators.at_least(1),
     "shared_memory": validators.size,
     "disk": validators.size,
+    "health_check_seconds": validators.seconds_or_zero,
 }
 
 SAGEMAKER: Table = {

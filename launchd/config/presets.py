@@ -48,10 +48,11 @@ _TRUSTED = {
         capabilities=("ALL",),
         users=("*",),
         flags=(
-            "cgroupns", "device-cgroup-rule", "group-add", "ip", "ip6", "ipc", "label", "link", "mac-address",
-            "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt", "sysctl",
-            "userns", "uts",
+            "cgroupns", "cpu-shares", "device-cgroup-rule", "group-add", "ip", "ip6", "ipc", "label", "link",
+            "mac-address", "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt", "sysctl",
+            "ulimit", "userns", "uts",
         ),
+        limits=ContainerLimits(health_check_seconds=0.0),
     ),
     "kubernetes": KubernetesRules(
         contexts=("*",),

@@ -74,6 +74,9 @@ ROOT_BY_ANOTHER_NAME: list[dict[str, Any]] = [
     {"log-driver": "syslog"},
     {"log-opt": "path=/etc/x"},
     {"restart": "always"},
+    {"ulimit": "rtprio=99"},
+    {"ulimit": ["nofile=1024", "RtPrio=-1:-1"]},
+    {"cpu-shares": 262144},
     {"user": "root"},
     {"mount": "type=bind,src=/x/../..,dst=/host"},
     {"mount": "type=bind,source=/,target=/host,bind-create-src"},
@@ -180,7 +183,7 @@ def test_the_strict_policy_gives_nothing_of_the_host(args: dict[str, Any]) -> No
 def test_what_is_granted_opens_nothing_else(args: dict[str, Any], tmp_path: Path) -> None:
     rules = ContainerRules(
         mounts=(f"{tmp_path}:rw",), devices=("/dev/fuse",), networks=("bridge", "none", "jobs-*"), users=("1000",),
-        capabilities=("SYS_PTRACE",), volumes=("cache-*",), flags=("ulimit", "ipc=shareable", "hostname"),
+        capabilities=("SYS_PTRACE",), volumes=("cache-*",), flags=("ulimit=memlock=*", "ipc=shareable", "hostname"),
     )  # fmt: skip
 
     assert _refused(args, rules)

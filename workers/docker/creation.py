@@ -9,14 +9,17 @@ from typing import Any
 from ipc.agent_mark import agent_mark
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.gpus import gpu_request
+from ipc.policy_rules import ContainerLimits
 from ipc.work_order import WorkOrder
-from workers.docker import host_paths, limits
+from workers.docker import host_paths
 from workers.docker.container import NAME_LABEL, Placement, container_config, needs_home_in_memory
 from workers.docker.container_user import HOME, ContainerUser, container_user
 from workers.docker.engine import CONFLICT, CREATED, Container, Engine, EngineError
 from workers.docker.gpus import ContainerGpus, container_gpus
 from workers.docker.granted import network_of
+from workers.docker.health import calmed
 from workers.docker.images import parse_image
+from workers.docker.limits import with_disk
 from workers.docker.mounted_project import with_project
 from workers.docker.request import ContainerRequest
 from workers.runners import LaunchRequest
@@ -33,11 +36,36 @@ def create_container(engine: Engine, order: WorkOrder, launch: LaunchRequest, re
     image = str(parse_image(launch.build.image or ""))
     config = container_config(request, launch, order, placed) | {"Image": image}
     config = with_project(config, launch, order)
-    _create(engine, launch.name, config, request.platform, order.policy.containers.limits.disk)
+    limits = order.policy.containers.limits
+    _create(engine, launch.name, config, request.platform, limits.disk)
     container = _own(engine, launch.name)
     if container.state.status == CREATED:
+        raised = calmed(container.config.healthcheck, limits.health_check_seconds)
+        if raised:
+            config["Healthcheck"] = config.get("Healthcheck", {}) | raised
+            container = _anew(engine, container, config, request.platform, limits)
         _give_home(engine, container, config["HostConfig"], placed.user)
     return container
+
+
+def _anew(
+    engine: Engine, container: Container, config: dict[str, Any], platform: str | None, limits: ContainerLimits
+) -> Container:
+    """Return the container made anew: its image, which the engine alone knows, asks for more than is granted."""
+    name = container.labels[NAME_LABEL]
+    try:
+        engine.remove(container.id)
+    except EngineError as error:
+        raise SubmitError(f"The job's container could not be made anew: {error.explanation}.") from error
+    _create(engine, name, config, platform, limits.disk)
+    made = _own(engine, name)
+    if calmed(made.config.healthcheck, limits.health_check_seconds):
+        discard(engine, made.id)
+        raise SubmitError(
+            "The image has its health checked more often than this host grants, and its engine does not change that.",
+            hint="Launch the job with the argument no-healthcheck.",
+        )
+    return made
 
 
 def discard(engine: Engine, container_id: str) -> None:
@@ -70,7 +98,7 @@ def _gpus(engine: Engine, order: WorkOrder) -> ContainerGpus | None:
 def _create(engine: Engine, name: str, config: dict[str, Any], platform: str | None, disk: int | None) -> None:
     """Create the container, its disk limited where the storage driver can; one that is there is no error."""
     host = config["HostConfig"]
-    tried = [host] if disk is None or "StorageOpt" in host else [limits.with_disk(host, disk), host]
+    tried = [host] if disk is None or "StorageOpt" in host else [with_disk(host, disk), host]
     for number, settings in enumerate(tried, 1):
         try:
             engine.create(name, config | {"HostConfig": settings}, platform)

@@ -32,6 +32,8 @@ class DeviceWatch:
         self._gpus = [gpu for gpu in gpus if gpu.files]
         self._next_look = time.monotonic()
         self._message: str | None = None
+        #: What the container's own user could open at an earlier look from inside.
+        self._opened: frozenset[str] = frozenset()
 
     def loss(self, engine: Engine, container: Container) -> str | None:
         """Return, as a sentence, which GPUs a running container cannot open any more; looks seldom."""
@@ -41,7 +43,10 @@ class DeviceWatch:
         return self._message
 
     def _look(self, engine: Engine, container: Container) -> str | None:
-        refused = refused_files(engine, container, sorted({path for gpu in self._gpus for path in gpu.files}))
+        files = sorted({path for gpu in self._gpus for path in gpu.files})
+        refused = refused_files(engine, container, files)
+        if refused is None:
+            refused = self._refused_inside(engine, container, files)
         lost = [gpu.label for gpu in self._gpus if refused.intersection(gpu.files)]
         if not lost:
             return None
@@ -51,18 +56,28 @@ class DeviceWatch:
             " `systemctl daemon-reload`. What it has opened goes on; launch the job again where it fails."
         )
 
+    def _refused_inside(self, engine: Engine, container: Container, files: Collection[str]) -> frozenset[str]:
+        """Return which files the container's user cannot open any more; its shell is the job's, and tells no more."""
+        try:
+            refused = frozenset(path for path in files if _is_refused_inside(engine, container.id, path))
+        except EngineError:
+            # The container has ended meanwhile, say.
+            return frozenset()
+        self._opened |= frozenset(files) - refused
+        return refused & self._opened
 
-def refused_files(engine: Engine, container: Container, files: Collection[str]) -> frozenset[str]:
-    """Return which device files a running container may not open; none where that cannot be told."""
+
+def refused_files(engine: Engine, container: Container, files: Collection[str]) -> frozenset[str] | None:
+    """Return which device files a running container may not open by its rules; ``None`` where these are not shown."""
     # The process of an engine elsewhere is none of this host's.
     is_here = engine.socket_path is not None and container.state.pid
     group = dict(_groups_of(container.state.pid)).get("devices") if is_here else None
+    if group is None:
+        return None
     try:
-        if group is None:
-            return frozenset(path for path in files if _is_refused_inside(engine, container.id, path))
         rules = (_V1_DEVICES / group / "devices.list").read_text().splitlines()
         return frozenset(path for path in files if not _is_allowed(path, rules))
-    except (OSError, EngineError):
+    except OSError:
         # The container has ended meanwhile, say.
         return frozenset()
 

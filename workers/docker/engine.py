@@ -13,6 +13,7 @@ import socket
 import struct
 import tarfile
 import time
+from base64 import b64decode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPException
@@ -26,14 +27,16 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
-from ipc.control_groups import Usage
 from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
+from workers.docker.health import HealthCheck
 from workers.docker.unix_http import Refused, UnixHttp, connected, words_of
 from workers.processes import ProcessKey, key_of
 
 #: How long the engine may take for an answer, in seconds; what streams, or waits for a container, has no limit.
 ANSWER_SECONDS = 60.0
+#: How long it may take where it has to walk through all that a container has written.
+WALK_SECONDS = 1800.0
 #: How long a connection may take.
 CONNECT_SECONDS = 10.0
 
@@ -51,6 +54,9 @@ ENDED = frozenset({"exited", "dead", "removing"})
 CONFLICT = 409
 NOT_FOUND = 404
 _BROKEN = 500
+
+#: Says what a file in a container is, as JSON in base64.
+_FILE_HEADER = "X-Docker-Container-Path-Stat"
 
 #: What engines call a volume that nothing names.
 _NEW_VOLUME = re.compile(r"[0-9a-f]{64}")
@@ -91,11 +97,13 @@ class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):
-    """``Config`` of a container, as far as it is read."""
+    """``Config`` of a container or an image, as far as it is read."""
 
     stop_signal: str | None = None
     labels: dict[str, str] | None = None
     tty: bool = False
+    healthcheck: HealthCheck | None = None
+    on_build: list[str] | None = None
 
 
 class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
@@ -141,6 +149,7 @@ class Image(msgspec.Struct, frozen=True, rename="pascal"):
     repo_digests: list[str] | None = None
     repo_tags: list[str] | None = None
     size: int = 0
+    config: ContainerConfig | None = None
 
 
 class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
@@ -151,28 +160,6 @@ class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
     state: str = ""
     labels: dict[str, str] | None = None
     size_rw: int = 0
-
-
-class _CpuUsage(msgspec.Struct, frozen=True):
-    total_usage: int | None = None
-
-
-class _CpuStats(msgspec.Struct, frozen=True):
-    cpu_usage: _CpuUsage = _CpuUsage()
-
-
-class _MemoryStats(msgspec.Struct, frozen=True):
-    """Only version 1 of control groups has a ``max_usage``."""
-
-    usage: int | None = None
-    max_usage: int | None = None
-
-
-class _Stats(msgspec.Struct, frozen=True):
-    """What the engine counts of a container: nanoseconds and bytes."""
-
-    cpu_stats: _CpuStats = _CpuStats()
-    memory_stats: _MemoryStats = _MemoryStats()
 
 
 class Engine:
@@ -262,24 +249,23 @@ class Engine:
 
     def written_bytes(self, container: str) -> int:
         """Return how much a container has written to its own file system, in bytes; 0 for one that is not there."""
-        found = self._ask("GET", "/containers/json", {"all": 1, "size": 1} | _filtered(id=container))
+        asked = {"all": 1, "size": 1} | _filtered(id=container)
+        found = self._request("GET", "/containers/json", asked, None, WALK_SECONDS)
         return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
 
-    def usage(self, container: str) -> Usage:
-        """Return what a container that runs has used, as far as the engine counts it."""
-        found = self._ask("GET", f"/containers/{_named(container)}/stats", {"stream": "false", "one-shot": "true"})
-        try:
-            stats = msgspec.convert(found, _Stats)
-        except msgspec.ValidationError:
-            # Podman says null where it counts nothing.
-            return Usage()
-        spent, memory = stats.cpu_stats.cpu_usage.total_usage, stats.memory_stats
-        # Of one that has just ended the engine counts nothing.
-        return Usage(spent / 1e9 if spent else None, memory.max_usage or memory.usage)
+    def file_bytes(self, container: str, path: str) -> int:
+        """Return the size of a file in a container, in bytes; 0 for one that is not there."""
+        with self._answering():
+            told = self._header(f"/containers/{_named(container)}/archive", {"path": path}, _FILE_HEADER)
+        return int(json.loads(b64decode(told))["size"]) if told else 0
+
+    def stats(self, container: str) -> Any:
+        """Return what the engine counts of a container that runs, as it gives that."""
+        return self._ask("GET", f"/containers/{_named(container)}/stats", {"stream": "false", "one-shot": "true"})
 
     def volume_bytes(self, names: Collection[str]) -> int:
         """Return how much volumes hold, in bytes; those that the engine does not know the size of count for nothing."""
-        volumes = self._ask("GET", "/system/df", {"type": "volume"}).get("Volumes") or ()
+        volumes = self._request("GET", "/system/df", {"type": "volume"}, None, WALK_SECONDS).get("Volumes") or ()
         sizes = {one["Name"]: int((one.get("UsageData") or {}).get("Size") or 0) for one in volumes}
         return sum(max(0, sizes.get(name, 0)) for name in names)
 
@@ -289,11 +275,12 @@ class Engine:
         self._ask("PUT", f"/containers/{_named(container)}/archive", {"path": "/"}, archive)
 
     def run_in(self, container: str, command: Sequence[str], seconds: float) -> int | None:
-        """Run a command as root in a container that runs; returns its exit code, ``None`` where it takes longer.
+        """Run a command in a container that runs; returns its exit code, ``None`` where it takes longer.
 
-        A command that the container does not have ends with 126 or 127, as in a shell.
+        It runs as the container's own user: its programs are the job's, and get no more rights than the job has. A
+        command that the container does not have ends with 126 or 127, as in a shell.
         """
-        asked = {"Cmd": list(command), "User": "0"}
+        asked = {"Cmd": list(command)}
         made: str = self._ask("POST", f"/containers/{_named(container)}/exec", NOTHING, asked)["Id"]
         self._ask("POST", f"/exec/{made}/start", NOTHING, {"Detach": True})
         deadline = time.monotonic() + seconds
@@ -402,6 +389,19 @@ class Engine:
                 return engine.ask(method, f"/{self._version()}{target}", params, body, seconds)
             with self._remote(method, target, params, body, seconds) as answer:
                 return answer.json() if answer.content.strip() else None
+
+    def _header(self, target: str, params: Mapping[str, Any], name: str) -> str | None:
+        """Return a header of the answer, ``None`` where there is nothing of that name."""
+        try:
+            if self.socket_path is not None:
+                engine = UnixHttp(self.socket_path, CONNECT_SECONDS)
+                return engine.header(f"/{self._version()}{target}", params, name, ANSWER_SECONDS)
+            with self._remote("HEAD", target, params, None, ANSWER_SECONDS) as answer:
+                return answer.headers.get(name)
+        except Refused as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
 
     def _remote(
         self, method: str, target: str, params: Mapping[str, Any], body: Any, seconds: float | None

@@ -6,6 +6,7 @@ sentence.
 
 from workers.docker import mounts, values
 from workers.docker.draft import Apply, Draft
+from workers.docker.health import NO_PROBES
 from workers.docker.request import HOST_VARIABLES, VOLUMES, Ask, Bind, EnvFile, HostPath
 
 #: Labels of this agent; a job's own have other names.
@@ -140,7 +141,7 @@ def health_command(draft: Draft, _flag: str, value: str) -> None:
 def no_health(draft: Draft, _flag: str, value: str) -> None:
     """Have no such command, the image's own included."""
     if values.switch(value):
-        draft.enter("Healthcheck", "Test", ["NONE"])
+        draft.enter("Healthcheck", "Test", [NO_PROBES])
 
 
 def pull(draft: Draft, _flag: str, value: str) -> None:

@@ -5,7 +5,6 @@ going to need it, it has no name but those it was brought under, and it was not 
 least recently goes first.
 """
 
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from ipc.engine_upkeep import Cleaned, CleanImages, RemovedImage
 from ipc.errors import InvalidSpec
 from workers.docker import image_records
 from workers.docker.engine import Engine, EngineError, Image
+from workers.docker.engine_disk import used_percent
 from workers.docker.image_records import UsedImage
 from workers.docker.images import parse_image
 
@@ -26,25 +26,12 @@ def clean(engine: Engine, task: CleanImages) -> Cleaned:
         EngineError: it refuses to say what it has.
     """
     disk = engine.data_directory()
-    used = _used_percent(engine, disk)
+    used = used_percent(engine, disk)
     if used is None or used < task.settings.above_percent:
         return Cleaned(used_percent=used)
     cache = 0 if task.dry_run else _prune_cache(engine, task.settings.keep_seconds)
     removed, problems = _remove_images(engine, disk, task)
-    return Cleaned(tuple(removed), cache, _used_percent(engine, disk), tuple(problems))
-
-
-def _used_percent(engine: Engine, directory: str) -> float | None:
-    """Return how full the disk with ``directory`` is, ``None`` where the engine's disk is not this host's."""
-    if engine.socket_path is None or not directory:
-        return None
-    try:
-        status = os.statvfs(directory)
-    except OSError:
-        return None
-    # As `df` has it: what is reserved for root counts as used.
-    in_use = status.f_blocks - status.f_bfree
-    return 100.0 * in_use / max(1, in_use + status.f_bavail)
+    return Cleaned(tuple(removed), cache, used_percent(engine, disk), tuple(problems))
 
 
 def _prune_cache(engine: Engine, unused_seconds: float) -> int:
@@ -58,7 +45,7 @@ def _remove_images(engine: Engine, disk: str, task: CleanImages) -> tuple[list[R
     removed: list[RemovedImage] = []
     problems: list[str] = []
     for used in _old_enough(task):
-        percent = _used_percent(engine, disk)
+        percent = used_percent(engine, disk)
         if percent is None or percent <= task.settings.below_percent:
             break
         with image_records.unused(used) as is_unused:

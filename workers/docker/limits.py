@@ -31,6 +31,7 @@ def refusals(config: Mapping[str, Any], limits: ContainerLimits) -> Iterator[str
     if limits.shared_memory is not None and host.get("ShmSize", 0) > limits.shared_memory:
         yield _sentence("shm-size", _bytes(host["ShmSize"]), "shared_memory", _bytes(limits.shared_memory))
     yield from _refuse_disk(host, limits.disk)
+    yield from _refuse_probes(config.get("Healthcheck", {}), limits.health_check_seconds)
 
 
 def _refuse_memory(host: Mapping[str, Any], limit: int | None) -> Iterator[str]:
@@ -46,6 +47,17 @@ def _refuse_disk(host: Mapping[str, Any], limit: int | None) -> Iterator[str]:
     asked = _disk(host)
     if limit is not None and asked is not None and _is_over(asked, limit):
         yield _sentence("storage-opt size", _bytes(asked), "disk", _bytes(limit))
+
+
+def _refuse_probes(health: Mapping[str, Any], least_seconds: float) -> Iterator[str]:
+    for flag, field in (("health-interval", "Interval"), ("health-start-interval", "StartInterval")):
+        nanoseconds = health.get(field, 0)
+        if 0 < nanoseconds < least_seconds * _BILLION:
+            yield (
+                f"{flag} {nanoseconds / _BILLION:g}s is not granted on this host: each look is the engine's own work,"
+                f" and there must be at least {least_seconds:g} s between two"
+                f" ({_PLACE}.health_check_seconds in launch-config.yaml)."
+            )
 
 
 def _disk(host: Mapping[str, Any]) -> int | None:

@@ -8,13 +8,18 @@ from multiprocessing import connection
 from typing import Any
 
 from ipc.errors import RunnerUnavailable, SourceError
+from ipc.sizes import format_size
 from workers.context import JobContext
 from workers.docker.engine import NOT_FOUND, Engine, EngineError, Image
+from workers.docker.engine_disk import free_bytes
 from workers.docker.images import ImageName
 from workers.docker.request import ContainerRequest
 
 #: Values of the flag `pull`; the first is what counts where it is left out, as with W&B's agent.
 ALWAYS, NEVER = "always", "never"
+
+#: A pull leaves so many bytes of the engine's disk to others.
+LEAST_FREE_BYTES = 1 << 30
 
 _UNAUTHORIZED = (401, 403, NOT_FOUND)
 _DONE = ("Pull complete", "Already exists")
@@ -66,6 +71,7 @@ class _Pull(threading.Thread):
         self.progress = _Progress()
         self.moved_at = time.monotonic()
         self.failure: Exception | None = None
+        self.is_given_up = False
         self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self) -> None:
@@ -75,6 +81,9 @@ class _Pull(threading.Thread):
             for event in engine.pull(str(self._image), self._platform, self._auth):
                 if self.progress.take(event):
                     self.moved_at = time.monotonic()
+                if self.is_given_up:
+                    # The engine ends a pull that its client leaves.
+                    break
         except (EngineError, RunnerUnavailable) as error:
             self.failure = error
         finally:
@@ -82,10 +91,17 @@ class _Pull(threading.Thread):
             os.close(self._writer)
 
 
-def bring(engine: Engine, image: ImageName, request: ContainerRequest, context: JobContext) -> str | None:
+def bring(
+    engine: Engine,
+    image: ImageName,
+    request: ContainerRequest,
+    context: JobContext,
+    auth: Mapping[str, str] | None = None,
+) -> str | None:
     """Have the engine pull ``image``, unless it has what ``request`` asks for; returns the id of what was pulled.
 
-    Where a pull fails and the engine has the image all the same, that is a warning, and ``None`` is returned.
+    ``auth`` of None is what Docker's own configuration has for its registry. Where a pull fails and the engine has the
+    image all the same, that is a warning, and ``None`` is returned.
 
     Raises:
         SourceError: it cannot be had.
@@ -99,11 +115,11 @@ def bring(engine: Engine, image: ImageName, request: ContainerRequest, context: 
         return None
     context.progress(f"pulling {image}")
     try:
-        pull(engine, image, request.platform, context, context.order.docker.pull_no_progress_seconds)
+        pull(engine, image, request.platform, context, context.order.docker.pull_no_progress_seconds, auth)
     except PullFailed as error:
         if present is None:
             raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
-        context.warn(f"{error} The job runs the image that this host has.", "agent")
+        context.warn(f"{error} The one that this host has was taken.", "agent")
         return None
     pulled = engine.image(str(image))
     # What was here before the first pull is not the agent's to remove.
@@ -131,18 +147,39 @@ def pull(
         RunnerUnavailable: the engine does not answer.
         JobCancelled: the job was stopped meanwhile.
     """
+    directory = _asked_directory(engine)
+    _require_room(engine, directory, image)
     running = _Pull(engine.address, image, platform, auth)
     running.start()
     try:
         while not connection.wait([running.reader, context.signal_fileno()], 1.0):
             context.progress(f"pulling {image}: {running.progress.text()}")
+            _require_room(engine, directory, image)
             if time.monotonic() - running.moved_at > silent_seconds:
                 raise PullFailed(f"The pull of {image} made no progress for {silent_seconds:g} s and was given up.")
         context.raise_if_interrupted()
         running.join()
     finally:
+        running.is_given_up = True
         os.close(running.reader)
     _raise_failure(running, image)
+
+
+def _asked_directory(engine: Engine) -> str:
+    try:
+        return engine.data_directory()
+    except EngineError:
+        return ""
+
+
+def _require_room(engine: Engine, directory: str, image: ImageName) -> None:
+    """Raise :class:`PullFailed` before a pull takes the room in which other containers write."""
+    free = free_bytes(engine, directory)
+    if free is not None and free < LEAST_FREE_BYTES:
+        raise PullFailed(
+            f"The pull of {image} was given up: less than {format_size(LEAST_FREE_BYTES)} of the container engine's"
+            f" disk ({directory}) is free."
+        )
 
 
 def _raise_failure(done: _Pull, image: ImageName) -> None:

@@ -73,6 +73,11 @@ class UnixHttp:
             data = answer.read()
         return msgspec.json.decode(data) if data.strip() else None
 
+    def header(self, target: str, params: Mapping[str, Any], name: str, seconds: float) -> str | None:
+        """Return one header of the answer about ``target``, ``None`` where it has none; raises as :meth:`ask` does."""
+        with self._answer("HEAD", target, params, None, seconds) as answer:
+            return answer.getheader(name)
+
     @contextmanager
     def stream(self, target: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
         """Give what an answer has, in pieces as they come; raises as :meth:`ask` does."""

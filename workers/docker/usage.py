@@ -20,6 +20,28 @@ from workers.docker.records import UsageRecord
 LOOK_SECONDS = 5.0
 
 
+class _CpuUsage(msgspec.Struct, frozen=True):
+    total_usage: int | None = None
+
+
+class _CpuStats(msgspec.Struct, frozen=True):
+    cpu_usage: _CpuUsage = _CpuUsage()
+
+
+class _MemoryStats(msgspec.Struct, frozen=True):
+    """Only version 1 of control groups has a ``max_usage``."""
+
+    usage: int | None = None
+    max_usage: int | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True):
+    """What the engine counts of a container: nanoseconds and bytes."""
+
+    cpu_stats: _CpuStats = _CpuStats()
+    memory_stats: _MemoryStats = _MemoryStats()
+
+
 class UsageWatch:
     """What one container has used so far, kept in the job's ``directory`` for the workers after this one."""
 
@@ -34,7 +56,7 @@ class UsageWatch:
             return
         self._next_look = time.monotonic() + LOOK_SECONDS
         with suppress(EngineError):
-            self._note(engine.usage(container.id))
+            self._note(_used(engine.stats(container.id)))
 
     def _note(self, now: Usage) -> None:
         before = self._so_far()
@@ -56,6 +78,18 @@ class UsageWatch:
             peak_memory_bytes=seen.peak_memory_bytes,
             run_seconds=_seconds_between(container.state.started_at, container.state.finished_at),
         )
+
+
+def _used(found: object) -> Usage:
+    """Return what a container has used, as far as the engine counts it."""
+    try:
+        stats = msgspec.convert(found, _Stats)
+    except msgspec.ValidationError:
+        # Podman says null where it counts nothing.
+        return Usage()
+    spent, memory = stats.cpu_stats.cpu_usage.total_usage, stats.memory_stats
+    # Of one that has just ended the engine counts nothing.
+    return Usage(spent / 1e9 if spent else None, memory.max_usage or memory.usage)
 
 
 def _seconds_between(start: str, end: str) -> float | None:

@@ -19,6 +19,10 @@ _CPUS = re.compile(r"\d{1,10}(?:\.\d{1,9})?", re.ASCII)
 _MODE = re.compile(r"[0-7]{1,4}", re.ASCII)
 #: An engine that ends waits as long as one of its containers asks for.
 _LONGEST_STOP_SECONDS = 3600
+#: The engine's own share of processors' time, for containers that ask for none.
+_USUAL_SHARE = 1024
+#: The limit of the priority that a process may give itself before all that have none.
+_REAL_TIME = "rtprio"
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
 _MAX_PORT = 65535
 _TRUE, _FALSE = ("true", "1", "t"), ("false", "0", "f")
@@ -125,6 +129,19 @@ def ulimit(value: str) -> dict[str, Any]:
         return {"Name": text(name), "Soft": integer(soft), "Hard": integer(hard or soft)}
     except ValueError:
         raise ValueError("must be NAME=SOFT or NAME=SOFT:HARD, such as memlock=-1") from None
+
+
+def is_no_real_time(limit: str) -> bool:
+    """Return whether a limit lets no process of the container go before all others of the host, as ``rtprio`` does.
+
+    No limit of processors' time holds for such a process.
+    """
+    return limit.partition("=")[0].strip().lower() != _REAL_TIME
+
+
+def is_usual_share(value: str) -> bool:
+    """Return whether a share of the processors' time is no larger than what a container has anyway."""
+    return integer(value) <= _USUAL_SHARE
 
 
 def device_rate(value: str) -> dict[str, Any]:

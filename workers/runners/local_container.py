@@ -24,7 +24,7 @@ from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
-from workers.docker import image_records, records, strays
+from workers.docker import health, image_records, records, strays
 from workers.docker.built_image import bring_built
 from workers.docker.container import NAME_LABEL
 from workers.docker.creation import create_container, discard
@@ -139,10 +139,20 @@ class LocalContainerRunner(Runner):
             context.warn(warning, "agent")
         self._hold_image(name)
         self._patiently(lambda: self._note(act(request)), context)
+        self._patiently(lambda: self._tell_of_probes(name, request, context), context)
 
     def _note(self, image_id: str | None) -> None:
         if image_id is not None and self._image is not None:
             self._image.note(image_id)
+
+    def _tell_of_probes(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
+        """Warn where the image asks for more work of the engine than it gets; that is seen to with the container."""
+        image = self._engine.image(str(name))
+        check = image.config.healthcheck if image is not None and image.config is not None else None
+        least = self._order.policy.containers.limits.health_check_seconds
+        text = health.warning(str(name), check, request.config.get("Healthcheck", {}), least)
+        if text is not None:
+            context.warn(text, "agent")
 
     def _hold_image(self, name: ImageName) -> None:
         """Keep the image from being removed as long as this worker has no container of it."""
@@ -286,8 +296,19 @@ class LocalContainerRunner(Runner):
         if container.state.status == PAUSED:
             # A frozen process hears no signal.
             self._try(lambda: self._engine.unpause(container.id))
-        self._try(lambda: self._engine.kill(container.id, container.config.stop_signal or DEFAULT_STOP_SIGNAL))
         self._ends.wake_after(grace_seconds)
+        self._try(lambda: self._send_stop(container))
+
+    def _send_stop(self, container: Container) -> None:
+        """Send the container its own stop signal; an image made by hand may name one that there is not."""
+        own = container.config.stop_signal or DEFAULT_STOP_SIGNAL
+        try:
+            self._engine.kill(container.id, own)
+        except EngineError as error:
+            if error.status in (NOT_FOUND, CONFLICT) or own == DEFAULT_STOP_SIGNAL:
+                raise
+            log.warning("The container has no such stop signal.", extra={"signal": own, "error": error.explanation})
+            self._engine.kill(container.id, DEFAULT_STOP_SIGNAL)
 
     def _note_stop(self, stop: StopRecord) -> None:
         self._stop = stop

@@ -173,14 +173,20 @@ class WorkerProcess:
 def container_jobs(directory: Path, engine: str, **usual: Any) -> Callable[..., Job]:
     """Return what makes jobs of a shell script at the engine with this address; ``usual`` are flags of all of them."""
 
-    def make(script: str, rules: ContainerRules | None = None, user: JobUser | None = None, **args: Any) -> Job:
+    def make(
+        script: str,
+        rules: ContainerRules | None = None,
+        user: JobUser | None = None,
+        image: str = BASE_IMAGE,
+        **args: Any,
+    ) -> Job:
         return Job(
             directory / "state" / "jobs" / NAME,
             resource=LOCAL_CONTAINER,
             command=("sh", "-c", script),
             engine=engine,
             containers=rules or ContainerRules(),
-            image=BASE_IMAGE,
+            image=image,
             user=user,
             knobs={**usual, **args},
         )

@@ -1,22 +1,29 @@
 """What a container may use, and whom it runs as, on a real engine: limits are held, and each end is a sentence."""
 
+import io
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipc.errors import PolicyRefused
+from ipc.errors import PolicyRefused, RunnerUnavailable, SourceError
 from ipc.handles import Handle
+from ipc.messages import WarningRaised
 from ipc.policy_rules import ContainerLimits, ContainerRules
 from ipc.settings import MIB
 from ipc.states import JobState
 from ipc.work_order import JobUser
 from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end
-from tests.support.engine import TestEngine
+from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.job_contexts import Heard
 from tests.support.waiting import wait_until
-from workers.docker import disk_watch
+from workers.context import JobContext
+from workers.docker import disk_watch, pull
+from workers.docker.engine import Engine
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
@@ -192,3 +199,109 @@ def test_a_bus_error_says_what_it_most_often_means(make_job: JobMaker) -> None:
         "The job was killed by SIGBUS, which most often means that its shared memory of 8 MiB is full: give it more"
         " with the argument shm-size."
     )
+
+
+@pytest.mark.parametrize("name", ["hosts", "hostname", "resolv.conf"])
+def test_what_is_written_to_the_engines_own_files_counts(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """They lie in the engine's directory, beside the container's file system, and root in it may write to them."""
+    monkeypatch.setattr(disk_watch, "LOOK_SECONDS", 0.2)
+    rules = ContainerRules(limits=ContainerLimits(disk=20 * MIB))
+
+    state, _, message = run(make_job(f"dd if=/dev/zero of=/etc/{name} bs=1M count=60; sleep 60", rules))
+
+    assert state is JobState.FAILED
+    assert "more than 20 MiB (launchd.policy.containers.limits.disk)" in (message or "")
+
+
+def test_an_engine_that_takes_long_to_count_keeps_no_worker_waiting(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a job has written millions of files."""
+
+    def walk(_engine: Engine, _container: str) -> int:
+        time.sleep(3)
+        raise RunnerUnavailable("The engine does not answer.")
+
+    monkeypatch.setattr(Engine, "written_bytes", walk)
+    job = make_job("sleep 60", ContainerRules(limits=ContainerLimits(disk=20 * MIB)))
+    runner, handle = job.submit()
+    began = time.monotonic()
+
+    assert runner.inspect(handle).state is JobState.RUNNING
+    runner.cancel(handle, 0)
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert time.monotonic() - began < 3
+
+
+# -- work of the engine
+
+
+@contextmanager
+def image_of(engine: TestEngine, line: str) -> Iterator[str]:
+    """An image of the tests' base with a further line of a Dockerfile."""
+    name = "localhost/launchd-test-odd:1"
+    with engine.client() as client:
+        list(client.build(fileobj=io.BytesIO(f"FROM {BASE_IMAGE}\n{line}\n".encode()), tag=name, rm=True, forcerm=True))
+        try:
+            yield name
+        finally:
+            client.remove_image(name, force=True)
+
+
+def test_an_image_does_not_have_its_engine_look_after_it_all_the_time(make_job: JobMaker, engine: TestEngine) -> None:
+    script = "sleep 3; wc -l < /probes; exit 0"
+    with image_of(engine, "HEALTHCHECK --interval=1ms --timeout=7s CMD echo probe >> /probes") as image:
+        job = make_job(f"touch /probes; {script}", image=image)
+        runner, handle = job.submit()
+        health = engine.containers()[NAME]["Config"]["Healthcheck"]
+        follower = followed(runner, handle, job)
+        status = wait_for_end(runner, handle)
+        assert follower.finish(20)
+        engine.remove_containers()
+
+    assert (health["Interval"], health["Timeout"]) == (5_000_000_000, 7_000_000_000)
+    assert (status.state, job.text()) == (JobState.FINISHED, "0\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [({}, 1), ({"no-healthcheck": True}, 0), ({"health-interval": "10s"}, 0), ({"health-cmd": "x"}, 1)],
+)
+def test_a_job_is_told_of_it_unless_it_says_otherwise(
+    make_job: JobMaker, engine: TestEngine, args: dict[str, Any], said: int
+) -> None:
+    heard = Heard()
+    with image_of(engine, "HEALTHCHECK --interval=20ms CMD true") as image:
+        job = make_job("true", image=image, **args)
+        job.runner().fetch_image(image, JobContext(job.order, "key", heard.append))
+
+    warnings = [event.message for event in heard if isinstance(event, WarningRaised)]
+    sentence = f"The image {image} has its health checked every 0.02 s; on this host that is done every 5 s"
+    assert [text.startswith(sentence) for text in warnings if "health" in text] == [True] * said
+
+
+def test_a_job_that_asks_for_more_of_it_is_refused(make_job: JobMaker, engine: TestEngine) -> None:
+    with pytest.raises(PolicyRefused, match=r"there must be at least 5 s between two"):
+        make_job("true", **{"health-cmd": "true", "health-interval": "1ms"}).submit()
+    assert engine.containers() == {}
+
+
+def test_an_administrator_may_let_it_be_as_it_is(make_job: JobMaker, engine: TestEngine) -> None:
+    rules = ContainerRules(limits=ContainerLimits(health_check_seconds=0.0))
+    runner, handle = make_job("sleep 60", rules, **{"health-cmd": "true", "health-interval": "500ms"}).submit()
+
+    assert engine.containers()[NAME]["Config"]["Healthcheck"]["Interval"] == 500_000_000
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+
+
+def test_a_pull_leaves_room_on_the_engines_disk(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an image takes counts for no limit of its job, and a full disk is everybody's."""
+    monkeypatch.setattr(pull, "LEAST_FREE_BYTES", 1 << 60)
+    image = "127.0.0.1:9/no/such:1"
+    job = make_job("true", image=image)
+
+    with pytest.raises(SourceError, match=rf"The pull of {image} was given up: less than .* of the container engine's"):
+        job.runner().fetch_image(image, JobContext(job.order, "key", Heard().append))

@@ -1,9 +1,13 @@
 """What only a container can be asked: signals, memory, entry points, the engine's absence, and its log."""
 
 import gc
+import hashlib
+import io
+import json
 import os
 import re
 import signal
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import connection
@@ -236,6 +240,54 @@ def test_a_stop_is_the_signal_of_the_image(make_job: JobMaker) -> None:
     assert follower.finish(20)
     assert (status.state, status.result and status.result.code) == (JobState.STOPPED, 7)
     assert job.text() == "ready\nasked\n"
+
+
+def test_a_stop_signal_that_there_is_not_is_the_usual_one(make_job: JobMaker, engine: TestEngine) -> None:
+    """No Dockerfile makes such an image; an archive that was written by hand does."""
+    name = "localhost/launchd-test-odd-signal:1"
+    with engine.client() as client:
+        client.load_image(with_config(b"".join(client.get_image(BASE_IMAGE)), name, StopSignal="SIGNOPE"))
+        try:
+            job = make_job("trap 'echo politely; exit 0' TERM; echo ready; sleep 60 & wait", image=name)
+            runner, handle = job.submit()
+            follower = follow(runner, handle, job)
+            wait_until(lambda: "ready" in job.text(), what="the job is ready")
+            runner.cancel(handle, 30)
+            status = wait_for_end(runner, handle, timeout=10)
+            assert follower.finish(20)
+        finally:
+            engine.remove_containers()
+            client.remove_image(name, force=True)
+
+    assert (status.state, job.text()) == (JobState.STOPPED, "ready\npolitely\n")
+
+
+def with_config(archive: bytes, name: str, **changes: Any) -> bytes:
+    """Return an archive of one image, as `docker save` writes it, under another name and with another config."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as old, tarfile.open(fileobj=made, mode="w") as new:
+        (manifest,) = json.loads(read_member(old, "manifest.json"))
+        config = json.loads(read_member(old, manifest["Config"]))
+        config["config"] |= changes
+        data = json.dumps(config).encode()
+        path = f"{hashlib.sha256(data).hexdigest()}.json"
+        add_member(new, path, data)
+        for layer in manifest["Layers"]:
+            add_member(new, layer, read_member(old, layer))
+        add_member(new, "manifest.json", json.dumps([manifest | {"Config": path, "RepoTags": [name]}]).encode())
+    return made.getvalue()
+
+
+def read_member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    archive.addfile(entry, io.BytesIO(data))
 
 
 def test_a_job_that_ignores_its_stop_is_killed_after_the_grace(make_job: JobMaker) -> None:
@@ -559,6 +611,32 @@ def test_a_container_that_loses_its_device_says_so_now_and_at_its_end(
     assert ended.state is JobState.FAILED
     assert ended.result is not None
     assert (ended.result.message or "").startswith(f"The job's process ended with exit code 3. {message}")
+
+
+def test_a_look_from_inside_has_no_more_rights_than_the_job(make_job: JobMaker) -> None:
+    """The shell of the look is the image's, which is the submitter's: as root it could write where the job may not."""
+    job = make_job("sleep 600", ContainerRules(user="1000:1000"))
+    runner, handle = job.submit()
+    engine = Engine(job.engine)
+
+    assert engine.run_in(str(handle.data["id"]), ["sh", "-c", "exit $(id -u | head -c 2)"], 10) == 10
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+
+
+@pytest.mark.root
+def test_what_the_jobs_user_could_never_open_is_no_loss(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_watch, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(device_watch, "_groups_of", lambda _pid: [("", "a/group")])
+    job = make_job("sleep 600", ContainerRules(user="1000:1000"))
+    runner = job.runner()
+    runner.take_gpus(msgspec.structs.replace(job.order, gpus=(Gpu("GPU-a", vendor=AMD, files=("/dev/fuse",)),)))
+    handle = runner.submit(job.launch)
+
+    assert runner.inspect(handle).message is None
+    assert runner.inspect(handle).message is None
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
 
 
 def take_away(pid: int, path: str) -> None:

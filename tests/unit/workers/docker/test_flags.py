@@ -61,6 +61,7 @@ EFFECTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "health-cmd": ("true", {"Healthcheck": {"Test": ["CMD-SHELL", "true"]}}),
     "health-interval": ("1m30s", {"Healthcheck": {"Interval": 90 * 10**9}}),
     "health-retries": (3, {"Healthcheck": {"Retries": 3}}),
+    "health-start-interval": ("6s", {"Healthcheck": {"StartInterval": 6 * 10**9}}),
     "health-start-period": ("500ms", {"Healthcheck": {"StartPeriod": 5 * 10**8}}),
     "health-timeout": ("2s", {"Healthcheck": {"Timeout": 2 * 10**9}}),
     "hostname": ("box", {"Hostname": "box"}),
@@ -261,6 +262,10 @@ def test_lists_and_both_spellings_add_up_in_order() -> None:
     ]
     assert request.variables == ("A=1", "B=2", "C")
     assert request.asks == (Ask("env", "C", "host_variables"),)
+
+
+def test_an_empty_entry_point_takes_away_the_images() -> None:
+    assert translate({"entrypoint": ""}).config == {"Entrypoint": [""]}
 
 
 def test_the_last_value_of_one_counts() -> None:

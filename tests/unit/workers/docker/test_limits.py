@@ -52,6 +52,8 @@ def test_a_job_may_ask_for_less_and_keeps_what_it_asked_for() -> None:
         ({"pids-limit": 101}, "pids-limit 101 is not granted"),
         ({"shm-size": "2g"}, "shm-size 2 GiB is not granted"),
         ({"storage-opt": "size=20g"}, "storage-opt size 20 GiB is not granted"),
+        ({"health-interval": "1ms"}, "health-interval 0.001s is not granted on this host: each look is"),
+        ({"health-start-interval": "4s"}, "health-start-interval 4s is not granted on this host"),
     ],
 )
 def test_more_is_refused_by_key_and_rule(args: dict[str, Any], sentence: str) -> None:
@@ -59,7 +61,7 @@ def test_more_is_refused_by_key_and_rule(args: dict[str, Any], sentence: str) ->
 
     assert refused.startswith(sentence)
     assert "(launchd.policy.containers.limits." in refused
-    assert _refused(ContainerLimits(), **args) == []
+    assert _refused(ContainerLimits(health_check_seconds=0.0), **args) == []
 
 
 def test_without_limits_nothing_is_changed() -> None:

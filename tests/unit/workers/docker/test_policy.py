@@ -97,9 +97,8 @@ def test_each_refusal_is_told() -> None:
 @pytest.mark.parametrize("name", [name for name, flag in FLAGS.items() if flag.rule == "flags"])
 def test_a_grant_of_one_flag_grants_no_other(name: str) -> None:
     others = tuple(other for other, flag in FLAGS.items() if flag.rule == "flags" and other != name)
-    value: Any = (
-        True if FLAGS[name].is_switch else {"oom-score-adj": 1, "cpu-rt-period": 1, "cpu-rt-runtime": 1}.get(name, "80")
-    )
+    odd = {"oom-score-adj": 1, "cpu-rt-period": 1, "cpu-rt-runtime": 1, "cpu-shares": 1025, "ulimit": "rtprio=1"}
+    value: Any = True if FLAGS[name].is_switch else odd.get(name, "80")
 
     assert len(judge(ContainerRules(flags=others), **{name: value})) == 1
 

@@ -32,6 +32,11 @@ class _Handler(BaseHTTPRequestHandler):
             case path:
                 self._answer(200, f'{{"path": "{path}"}}'.encode())
 
+    def do_HEAD(self) -> None:
+        self.send_response(404 if self.path == "/refused" else 200)
+        self.send_header("X-Told", "something")
+        self.end_headers()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         kind = self.headers.get("Content-Type", "")
@@ -100,6 +105,13 @@ def test_a_refusal_has_the_servers_words(server: UnixHttp) -> None:
 
     assert (taken.value.status, taken.value.message) == (409, "The name is taken.")
     assert (broken.value.status, broken.value.message) == (500, "out of order")
+
+
+def test_a_header_is_told_or_refused(server: UnixHttp) -> None:
+    assert server.header("/x", {"path": "/a"}, "X-Told", 5.0) == "something"
+    assert server.header("/x", {}, "X-Other", 5.0) is None
+    with pytest.raises(Refused):
+        server.header("/refused", {}, "X-Told", 5.0)
 
 
 def test_a_stream_comes_whole(server: UnixHttp) -> None:
