@@ -16,6 +16,7 @@ from ipc.errors import BuildError, RunnerUnavailable
 from workers.builders import Build
 from workers.builders.docker_client import BuildKitClient, find_client
 from workers.builders.engine_events import EngineFailed, follow_events
+from workers.builders.named_bases import check_bases
 from workers.context import JobContext
 from workers.docker.engine import Engine, EngineError, EngineForbidden
 from workers.images import ImagePlan
@@ -83,6 +84,7 @@ class _EngineMaker:
         """Build the image, unless the engine has it and only the registry lacks it, and push it."""
         take = follow(log, self._context.progress)
         if not self._is_built(plan):
+            self._patiently(lambda: check_bases(self._engine, plan, self._context, self._registry))
             client = self._client()
             if client is None:
                 self._build_by_api(plan, take)

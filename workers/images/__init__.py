@@ -20,7 +20,7 @@ class ImagePlan(msgspec.Struct, frozen=True):
     which a step of the build may have them; they are part of no layer and of no name. ``log`` is the file in the job's
     directory that keeps the build's output. ``labels`` go to the image. ``entry_point`` replaces the job's where the
     files lie elsewhere in the image, and is empty otherwise. With ``is_generated`` the Dockerfile is the agent's,
-    and says the same without its mounts.
+    and says the same without its mounts; ``named_bases`` are the images in it that the submitter named.
     """
 
     reference: str
@@ -32,3 +32,4 @@ class ImagePlan(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
     entry_point: tuple[str, ...] = ()
     is_generated: bool = False
+    named_bases: tuple[str, ...] = ()

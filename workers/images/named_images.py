@@ -5,11 +5,12 @@ refused. Only a submitter's own Dockerfile is read so; one that this agent wrote
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
-from ipc.errors import PolicyRefused
+from ipc.errors import InvalidSpec, PolicyRefused
 from ipc.policy_rules import ContainerRules
 from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
@@ -20,9 +21,14 @@ _HOST_NETWORK = "host"
 _DIRECTIVE = re.compile(r"^\s*(?:#|//)\s*(?P<name>syntax|escape)\s*=\s*(?P<value>\S+)", re.IGNORECASE)
 _OFFICIAL_SYNTAX = re.compile(r"docker/dockerfile(?::[\w.-]+)?")
 _FROM_OPTION = re.compile(r"""(?:--from[=\s]+|[,=]from=)["']?(?P<image>[^\s,"']+)""", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^${}]+))?\}|(?P<plain>\w+))")
+#: Arguments that the engine fills in itself.
+_OF_ENGINE = re.compile(r"(?:TARGET|BUILD)(?:PLATFORM|OS|ARCH|VARIANT|STAGE)")
 _IMAGE_ARGUMENT = re.compile(r"ARG\s+(?P<name>\w+)=[\"']?(?P<value>[^\s\"']*)[\"']?\s*", re.IGNORECASE)
-_ELSEWHERE = re.compile(r"://|^git@|\s\"?git@|\$")
+#: An address, of git's too; a variable, or a character that is written as a number, may stand for one.
+_ELSEWHERE = re.compile(r"://|\w@[\w.-]+:|\$|\\u", re.IGNORECASE)
+_QUOTES = str.maketrans("", "", "\\\"'")
+_BOM = "\ufeff"
 
 
 class _Dockerfile(msgspec.Struct, frozen=True):
@@ -33,15 +39,25 @@ class _Dockerfile(msgspec.Struct, frozen=True):
 
     def candidates(self, word: str) -> Iterator[str]:
         """Yield what may be an instruction called ``word``, without that word."""
-        for line in (*self.instructions, *map(_alone, self.lines)):
-            found = re.match(rf"\s*(?:ONBUILD\s+)*{word}\s+(?P<rest>\S.*)", line, re.IGNORECASE)
-            if found is not None:
-                yield found["rest"]
+        yield from _after((*self.instructions, *map(_alone, self.lines)), word)
+
+
+def _after(lines: Iterable[str], word: str) -> Iterator[str]:
+    """Yield what comes after ``word`` in the lines that begin with it."""
+    for line in lines:
+        found = re.match(rf"\s*(?:ONBUILD\s+)*{word}\s+(?P<rest>\S.*)", line, re.IGNORECASE)
+        if found is not None:
+            yield found["rest"]
 
 
 def _alone(line: str) -> str:
     """Return a line as if the next one did not continue it."""
     return line.rstrip(" \t").removesuffix("\\")
+
+
+def judges_additions(rules: ContainerRules) -> bool:
+    """Return whether the policy minds what an engine fetches for `ADD`: over the network of the host, by itself."""
+    return _HOST_NETWORK not in rules.networks
 
 
 def check_dockerfile(text: str, rules: ContainerRules) -> None:
@@ -53,7 +69,7 @@ def check_dockerfile(text: str, rules: ContainerRules) -> None:
     """
     read = _read(text)
     _check_directives(read)
-    _check_additions(read, rules)
+    _check_additions(read, rules, "The job's Dockerfile")
     if _ANY not in rules.images:
         for image in _images(read):
             refusal = refuse_image(parse_image(image), rules)
@@ -62,7 +78,7 @@ def check_dockerfile(text: str, rules: ContainerRules) -> None:
 
 
 def _read(text: str) -> _Dockerfile:
-    lines = tuple(line.removesuffix("\r") for line in text.split("\n"))
+    lines = tuple(line.removesuffix("\r") for line in text.removeprefix(_BOM).split("\n"))
     instructions, unfinished = [], ""
     for line in lines:
         if line.lstrip().startswith("#") or (unfinished and not line.strip()):
@@ -77,6 +93,8 @@ def _read(text: str) -> _Dockerfile:
 
 
 def _check_directives(read: _Dockerfile) -> None:
+    if read.lines[0].lstrip().startswith("{"):
+        raise PolicyRefused("The job's Dockerfile is JSON, which can name a syntax of its own: write instructions.")
     for line in read.lines:
         found = _DIRECTIVE.match(line)
         if found is None:
@@ -90,14 +108,34 @@ def _check_directives(read: _Dockerfile) -> None:
             )
 
 
-def _check_additions(read: _Dockerfile, rules: ContainerRules) -> None:
-    """An engine fetches what `ADD` names itself, over the network of the host."""
-    if _HOST_NETWORK in rules.networks:
+def check_triggers(image: str, triggers: Sequence[str], rules: ContainerRules) -> None:
+    """Judge what a base image does to a build upon it; raises :class:`PolicyRefused`."""
+    _check_additions(_read("\n".join(triggers)), rules, f"The base image {image} (with ONBUILD)")
+
+
+def base_names(text: str) -> Iterator[str]:
+    """Yield the images that a Dockerfile begins from; raises :class:`PolicyRefused` where that cannot be told.
+
+    Engines differ in what they take for an instruction where there are here-documents, or two backslashes at the end of
+    a line: all that may be one counts there. No engine begins from what is no name of an image.
+    """
+    read = _read(text)
+    is_plain = not any("<<" in line or line.rstrip(" \t").endswith("\\\\") for line in read.lines)
+    stages = _stages(read)
+    for source in _after(read.instructions, "FROM") if is_plain else read.candidates("FROM"):
+        for image in _unless_stage(_image_of(source), stages, read):
+            with suppress(InvalidSpec):
+                yield str(parse_image(image))
+
+
+def _check_additions(read: _Dockerfile, rules: ContainerRules, whose: str) -> None:
+    if not judges_additions(rules):
         return
     for addition in read.candidates("ADD"):
-        if _ELSEWHERE.search(addition):
+        # Words are taken without their quotes: http":"//a is an address.
+        if _ELSEWHERE.search(addition) or _ELSEWHERE.search(addition.translate(_QUOTES)):
             raise PolicyRefused(
-                f"The job's Dockerfile has ADD {addition.strip()[:200]}, which the engine would fetch over this host's"
+                f"{whose} has ADD {addition.strip()[:200]}, which the engine would fetch over this host's"
                 " own network, which launchd.policy.containers.networks does not grant: fetch it in a RUN step."
             )
 
@@ -108,13 +146,19 @@ def _images(read: _Dockerfile) -> Iterator[str]:
             "The job's Dockerfile has here-documents, and this host grants some images alone"
             " (launchd.policy.containers.images): write the lines as RUN steps, so that its images can be told."
         )
-    stages = set(_stages(read))
+    stages = _stages(read)
     for source in read.candidates("FROM"):
         yield from _unless_stage(_image_of(source), stages, read)
     for line in (*read.lines, *read.instructions):
-        for found in _FROM_OPTION.finditer(line):
-            if not found["image"].isdigit():
-                yield from _unless_stage(found["image"], stages, read)
+        for image in _from_options(line):
+            if not image.isdigit():
+                yield from _unless_stage(image, stages, read)
+
+
+def _from_options(line: str) -> Iterator[str]:
+    """Yield what a line may take files from; quotes within an option are no part of it."""
+    for text in (line, line.translate(_QUOTES)):
+        yield from (found["image"] for found in _FROM_OPTION.finditer(text))
 
 
 def _unless_stage(name: str, stages: set[str], read: _Dockerfile) -> Iterator[str]:
@@ -123,11 +167,18 @@ def _unless_stage(name: str, stages: set[str], read: _Dockerfile) -> Iterator[st
         yield image
 
 
-def _stages(read: _Dockerfile) -> Iterator[str]:
+def _stages(read: _Dockerfile) -> set[str]:
+    """Return the names of stages that are no image's: a name means its stage only after the line that gives it."""
+    stages: set[str] = set()
+    images: set[str] = set()
     for line in read.instructions:
         words = line.lower().split()
-        if words and words[0] == "from" and len(words) > 3 and words[-2] == "as":
-            yield words[-1]
+        is_from = bool(words) and words[0] == "from"
+        based_on = {_image_of(" ".join(words[1:]))} if is_from else set()
+        images |= (based_on | set(_from_options(line.lower()))) - stages
+        if is_from and len(words) > 3 and words[-2] == "as":
+            stages.add(words[-1])
+    return stages - images
 
 
 def _image_of(source: str) -> str:
@@ -139,18 +190,24 @@ def _filled(name: str, read: _Dockerfile) -> str:
     """Return ``name`` with the defaults of the build's arguments in it; a job gives no others."""
 
     def value(match: re.Match[str]) -> str:
-        wanted = match["braced"] or match["plain"]
-        values = {
-            found["value"]
-            for line in (*read.instructions, *read.lines)
-            if (found := _IMAGE_ARGUMENT.fullmatch(line.strip())) and found["name"] == wanted
-        }
-        return values.pop() if len(values) == 1 else match[0]
+        name = match["braced"] or match["plain"]
+        values = set(_values(name, read)) or {match["default"] or ""}
+        return values.pop() or match[0] if len(values) == 1 and not _OF_ENGINE.fullmatch(name) else match[0]
 
     filled = _VARIABLE.sub(value, name)
     if "$" in filled or not filled:
         raise PolicyRefused(
-            f"The job's Dockerfile names an image as {name[:200]!r}, and this host grants some images alone"
-            " (launchd.policy.containers.images): write the name out."
+            f"The job's Dockerfile names an image as {name[:200]!r}, and this host has to know which one that is"
+            " (launchd.policy.containers.images and networks): write the name out."
         )
     return filled
+
+
+def _values(name: str, read: _Dockerfile) -> Iterator[str]:
+    """Yield the defaults of an argument of the build; an empty one where that is one of several in a line."""
+    for line in (*read.instructions, *read.lines):
+        found = _IMAGE_ARGUMENT.fullmatch(line.strip())
+        if found is None and re.match(r"\s*ARG\s", line, re.IGNORECASE) and f"{name}=" in line.translate(_QUOTES):
+            yield ""
+        elif found is not None and found["name"] == name:
+            yield found["value"]

@@ -128,7 +128,8 @@ def _generated(project: Project, context: JobContext, registry: Names, area: Pat
     digests = [digest_of(path, context.raise_if_interrupted) for path in (area / PROJECT_DIRECTORY, installer_files)]
     give_file(area / DOCKERFILE, text, None)
     plan = _plan(context, registry, area, text, "".join(digests))
-    return msgspec.structs.replace(plan, is_generated=True)
+    named = () if base.named_by is None else (base.image,)
+    return msgspec.structs.replace(plan, is_generated=True, named_bases=named)
 
 
 def _plan(

@@ -1,17 +1,22 @@
 """The builder `docker` on a real engine: by its client and by the API alone, without an agent around it."""
 
 import base64
+import io
 import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipc.errors import BuildError, RunnerUnavailable
+from ipc.errors import BuildError, PolicyRefused, RunnerUnavailable
+from ipc.policy_rules import ContainerRules, PolicyRules
 from ipc.settings import DockerConfig, RegistryAccess, RegistryConfig
 from ipc.work_order import write_order
 from tests.support.engine import BASE_IMAGE, TestEngine
@@ -278,3 +283,58 @@ def test_an_engine_that_is_away_is_told(make_job: JobMaker, tmp_path: Path) -> N
 def test_a_base_image_that_is_nowhere_is_told(make_job: JobMaker) -> None:
     with pytest.raises(BuildError, match=r"127\.0\.0\.1:9"):
         built(make_job({"main.sh": ""}, base_image="127.0.0.1:9/no/such:1"))
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("how", ["in a Dockerfile", "as base image of the job"])
+def test_a_base_image_has_the_engine_fetch_nothing_over_the_network_of_the_host(
+    make_job: JobMaker, engine: TestEngine, how: str
+) -> None:
+    """What such an image says with ONBUILD is carried out in the build, as if the job's Dockerfile said it."""
+    name = "localhost/launchd-test-onbuild:1"
+    files = {"Dockerfile": f"ARG BASE={name}\nFROM ${{BASE}}\n", "main.sh": ""}
+    project = {"dockerfile": "Dockerfile"} if how == "in a Dockerfile" else {"base_image": name}
+    with served() as (address, asked), base_image(engine, name, f"ONBUILD ADD {address}/key /key"):
+        with pytest.raises(PolicyRefused, match=rf"The base image {name} \(with ONBUILD\) has ADD {address}/key"):
+            built(make_job(files, project))
+        assert asked == []
+        order = {"policy": PolicyRules(containers=ContainerRules(networks=("bridge", "host")))}
+        built(make_job(files, project, order=order))
+        assert asked == ["/key"]
+        remove_images(engine)
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, list[str]]]:
+    """A web server on this machine's loopback interface, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "3")
+            self.end_headers()
+            self.wfile.write(b"key")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def base_image(engine: TestEngine, name: str, line: str) -> Iterator[None]:
+    with engine.client() as client:
+        list(client.build(fileobj=io.BytesIO(f"FROM {BASE_IMAGE}\n{line}\n".encode()), tag=name, rm=True, forcerm=True))
+        try:
+            yield
+        finally:
+            client.remove_image(name, force=True)
