@@ -132,7 +132,7 @@ class Hooks:
                 words,
                 environment | {"LAUNCHD_HOOK": name},
                 directory,
-                Limits(total_seconds=self._hooks.timeout_seconds),
+                Limits(total_seconds=self._hooks.timeout_seconds, total_key="launchd.hooks.timeout_seconds"),
                 user,
                 umask=0o077,
                 name=f"{words[0]}",

@@ -51,10 +51,15 @@ class ToolFailed(Exception):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How long a tool may take in all, and how long without a sign of progress; seconds, ``None`` for ever."""
+    """How long a tool may take in all, and how long without a sign of progress; seconds, ``None`` for ever.
+
+    ``total_key`` and ``silent_key`` are the keys of ``launch-config.yaml`` that say so, for people; empty for none.
+    """
 
     total_seconds: float | None = None
     silent_seconds: float | None = None
+    total_key: str = ""
+    silent_key: str = ""
 
 
 class ToolCommand(msgspec.Struct, frozen=True):
@@ -151,9 +156,9 @@ class _Progress:
         now = time.monotonic()
         total, silent = self._limits.total_seconds, self._limits.silent_seconds
         if total is not None and now >= self._started_at + total:
-            return f"took longer than {total:g} s and was ended"
+            return f"took longer than {total:g} s and was ended{_by(self._limits.total_key)}"
         if silent is not None and now >= self._seen_at + silent and not self._is_busy(silent):
-            return f"made no progress for {silent:g} s and was ended"
+            return f"made no progress for {silent:g} s and was ended{_by(self._limits.silent_key)}"
         return None
 
     def _is_busy(self, silent_seconds: float) -> bool:
@@ -163,6 +168,10 @@ class _Progress:
         if busy:
             self.seen()
         return busy
+
+
+def _by(key: str) -> str:
+    return f" ({key})" if key else ""
 
 
 class _RunningCommand:

@@ -266,7 +266,8 @@ def test_a_build_that_hangs_is_ended_and_gives_back_what_it_had(
 
     assert (state, next_state) == ("FAILED", "FINISHED")
     assert message.startswith(
-        "The image of the project could not be built: docker made no progress for 2 s and was ended."
+        "The image of the project could not be built: docker made no progress for 2 s and was ended"
+        " (launchd.docker.build_no_progress_seconds)."
     )
     assert areas(testbed) == []
     wait_until(lambda: sleeping() == [], 20, "the step of the build is gone")

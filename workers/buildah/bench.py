@@ -121,7 +121,12 @@ class Bench:
             ToolFailed: it did not succeed, took too long, or made no progress.
             JobCancelled: the job was stopped meanwhile.
         """
-        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
+        limits = Limits(
+            self._config.timeout_seconds,
+            self._config.no_progress_seconds,
+            "launchd.buildah.timeout_seconds",
+            "launchd.buildah.no_progress_seconds",
+        )
         return self._launch((*self._tool(), *words), limits, keep_open=keep_open)
 
     def _tool(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ T = TypeVar("T")
 RETRY_SECONDS = 2.0
 #: Of the limit of the phase, after which the worker itself would be taken to hang.
 _TOTAL_SHARE = 0.9
+_SILENT_KEY = "launchd.docker.build_no_progress_seconds"
 #: Where the client finds credentials for base images, and its plugins.
 _CLIENT_VARIABLES = ("DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
 _CONFIG_NAME = "config.json"
@@ -115,7 +116,12 @@ class _EngineMaker:
         self, client: BuildKitClient, plan: ImagePlan, log: BuildLog, take: Callable[[str], None]
     ) -> None:
         supervision = self._context.order.supervision
-        limits = Limits(_TOTAL_SHARE * supervision.build_timeout_seconds, self._settings.build_no_progress_seconds)
+        limits = Limits(
+            _TOTAL_SHARE * supervision.build_timeout_seconds,
+            self._settings.build_no_progress_seconds,
+            "launchd.supervision.build_timeout_seconds",
+            _SILENT_KEY,
+        )
         with in_memory(plan.secrets) as secrets:
             words = (*client.command, *self._options(plan), *_secret_options(secrets), str(plan.context))
             command = ToolCommand(
@@ -187,7 +193,7 @@ class _EngineMaker:
             raise _build_error(str(error), "\n".join(said)) from error
 
     def _follow(self, ask: Callable[[Engine], Iterator[dict[str, object]]], take: Callable[[str], None]) -> None:
-        follow_events(self._engine, ask, self._context, self._settings.build_no_progress_seconds, take)
+        follow_events(self._engine, ask, self._context, (self._settings.build_no_progress_seconds, _SILENT_KEY), take)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Return the engine's answer; waits for one that does not answer, for a time."""

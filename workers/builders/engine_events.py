@@ -68,21 +68,24 @@ class _Asked(threading.Thread):
 
 
 def follow_events(
-    engine: Engine, ask: Ask, context: JobContext, silent_seconds: float, on_line: Callable[[str], None]
+    engine: Engine, ask: Ask, context: JobContext, silence: tuple[float, str], on_line: Callable[[str], None]
 ) -> None:
     """Have ``engine`` do what ``ask`` asks for; ``on_line`` gets what it says.
 
+    ``silence`` is how long it may say nothing, in seconds, and the key of ``launch-config.yaml`` that says so.
+
     Raises:
-        EngineFailed: it refused, failed, or made no progress for ``silent_seconds``.
+        EngineFailed: it refused, failed, or made no progress for so long.
         RunnerUnavailable: it does not answer.
         JobCancelled: the job was stopped meanwhile.
     """
+    silent_seconds, key = silence
     running = _Asked(engine.address, ask)
     running.start()
     try:
         while _next(running, context, on_line):
             if time.monotonic() - running.moved_at > silent_seconds:
-                raise EngineFailed(f"The container engine made no progress for {silent_seconds:g} s.")
+                raise EngineFailed(f"The container engine made no progress for {silent_seconds:g} s ({key}).")
         running.join()
     finally:
         os.close(running.reader)

@@ -45,7 +45,10 @@ class Workshop(msgspec.Struct, frozen=True):
             ToolFailed: it did not succeed.
             JobCancelled: the job was stopped meanwhile.
         """
-        limits = Limits(silent_seconds=self.context.order.venv.no_progress_timeout_seconds)
+        limits = Limits(
+            silent_seconds=self.context.order.venv.no_progress_timeout_seconds,
+            silent_key="launchd.venv.no_progress_timeout_seconds",
+        )
         command = ToolCommand(
             arguments, self.environment, self.directory, limits, self.user, self.keep_open, umask=_UMASK
         )

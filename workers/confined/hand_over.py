@@ -53,7 +53,9 @@ def unpack(context: JobContext, archive: int, into: Path, user: JobUser | None) 
         JobCancelled: the job was stopped meanwhile.
     """
     arguments, script = tool_arguments("unpack", str(archive))
-    limits = Limits(context.order.supervision.fetch_timeout_seconds)
+    limits = Limits(
+        context.order.supervision.fetch_timeout_seconds, total_key="launchd.supervision.fetch_timeout_seconds"
+    )
     environment = process_environment(os.environ, user)
     command = ToolCommand(arguments, environment, into, limits, user, keep_open=(script, archive))
     try:

@@ -29,6 +29,10 @@ _MIB = 1 << 20
 class PullFailed(Exception):
     """The image could not be pulled, and why, as a sentence; the engine may have it all the same."""
 
+    def __init__(self, message: str, hint: str = "Check its name, and whether this host may pull it.") -> None:
+        super().__init__(message)
+        self.hint = hint
+
 
 class _Progress:
     """What the engine said of the layers of an image."""
@@ -118,7 +122,7 @@ def bring(
         pull(engine, image, request.platform, context, context.order.docker.pull_no_progress_seconds, auth)
     except PullFailed as error:
         if present is None:
-            raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
+            raise SourceError(str(error), hint=error.hint) from error
         context.warn(f"{error} The one that this host has was taken.", "agent")
         return None
     pulled = engine.image(str(image))
@@ -156,7 +160,11 @@ def pull(
             context.progress(f"pulling {image}: {running.progress.text()}")
             _require_room(engine, directory, image)
             if time.monotonic() - running.moved_at > silent_seconds:
-                raise PullFailed(f"The pull of {image} made no progress for {silent_seconds:g} s and was given up.")
+                raise PullFailed(
+                    f"The pull of {image} made no progress for {silent_seconds:g} s and was given up"
+                    " (launchd.docker.pull_no_progress_seconds).",
+                    "See whether its registry can be reached from this host, and launch the job again.",
+                )
         context.raise_if_interrupted()
         running.join()
     finally:
@@ -178,7 +186,8 @@ def _require_room(engine: Engine, directory: str, image: ImageName) -> None:
     if free is not None and free < LEAST_FREE_BYTES:
         raise PullFailed(
             f"The pull of {image} was given up: less than {format_size(LEAST_FREE_BYTES)} of the container engine's"
-            f" disk ({directory}) is free."
+            f" disk ({directory}) is free.",
+            "The administrator makes room there (launchd clean --unused).",
         )
 
 

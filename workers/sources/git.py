@@ -106,7 +106,11 @@ class _Git:
         self._repository = repository
         self._settings = settings
         self._environment = _git_environment(context, os.environ)
-        self._limits = Limits(context.order.supervision.fetch_timeout_seconds, _SILENT_SECONDS)
+        self._limits = Limits(
+            context.order.supervision.fetch_timeout_seconds,
+            _SILENT_SECONDS,
+            total_key="launchd.supervision.fetch_timeout_seconds",
+        )
 
     def run(self, *arguments: str) -> str:
         """Run one git command and return what it wrote; raises :class:`SourceError`."""

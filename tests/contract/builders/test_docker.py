@@ -170,6 +170,7 @@ def test_a_build_without_progress_is_ended(make_job: JobMaker, engine: TestEngin
     )
 
     assert "made no progress for 1.5 s" in done.stdout
+    assert "(launchd.docker.build_no_progress_seconds)." in done.stdout
     wait_until(lambda: running(engine) == [], 20, "the step is gone")
 
 

@@ -135,15 +135,17 @@ def test_a_removed_directory_is_named(context: JobContext) -> None:
 
 
 def test_a_tool_that_takes_too_long_is_ended(context: JobContext) -> None:
-    with pytest.raises(ToolFailed, match=r"took longer than 0\.3 s") as failure:
-        run(context, "while :; do echo busy; sleep 0.01; done", Limits(total_seconds=0.3))
+    with pytest.raises(ToolFailed, match=r"took longer than 0\.3 s and was ended \(a\.key\)\.") as failure:
+        run(context, "while :; do echo busy; sleep 0.01; done", Limits(total_seconds=0.3, total_key="a.key"))
 
     assert failure.value.output.startswith("busy\n")
 
 
 def test_a_tool_that_makes_no_progress_is_ended(context: JobContext) -> None:
-    with pytest.raises(ToolFailed, match=r"made no progress for 0\.3 s"):
+    with pytest.raises(ToolFailed, match=r"made no progress for 0\.3 s and was ended\."):
         run(context, "echo begun; sleep 60", Limits(silent_seconds=0.3))
+    with pytest.raises(ToolFailed, match=r"made no progress for 0\.3 s and was ended \(a\.key\)\."):
+        run(context, "echo begun; sleep 60", Limits(silent_seconds=0.3, silent_key="a.key"))
 
 
 def test_a_silent_tool_that_works_is_not_ended(context: JobContext) -> None:
