@@ -127,7 +127,8 @@ def _generated(project: Project, context: JobContext, registry: Names, area: Pat
     text = dockerfile(recipe)
     digests = [digest_of(path, context.raise_if_interrupted) for path in (area / PROJECT_DIRECTORY, installer_files)]
     give_file(area / DOCKERFILE, text, None)
-    plan = _plan(context, registry, area, text, "".join(digests))
+    # Where an engine has no mounts, it says the same without them.
+    plan = _plan(context, registry, area, without_mounts(text), "".join(digests))
     named = () if base.named_by is None else (base.image,)
     return msgspec.structs.replace(plan, is_generated=True, named_bases=named)
 
@@ -140,8 +141,9 @@ def _plan(
     digest: str,
     entry_point: tuple[str, ...] = (),
 ) -> ImagePlan:
+    """Return the plan of an image whose name is a hash of ``text``, what its Dockerfile does, and of ``digest``."""
     spec = context.order.spec
-    parts = (_LAYOUT, spec.entity, spec.project, without_mounts(text), digest, context.order.builder_config.platform)
+    parts = (_LAYOUT, spec.entity, spec.project, text, digest, context.order.builder_config.platform)
     tag = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:_TAG_CHARACTERS]
     return ImagePlan(
         reference=f"{registry.repository(spec.entity, spec.project)}:{tag}",

@@ -168,6 +168,17 @@ def test_each_thing_that_makes_another_image_gives_it_another_name(make_plan: Pl
     assert len(set(found)) == len(found)
 
 
+def test_what_a_jobs_own_dockerfile_mounts_gives_another_name(make_plan: PlanMaker) -> None:
+    """Also where the Dockerfile lies beside its context, whose files are the same."""
+    project = {"dockerfile": "../Dockerfile", "build_context": "context"}
+    steps = [f"FROM a\nRUN --mount=type=bind,source={name},target=/x cat /x\n" for name in ("a.txt", "b.txt")]
+    files = {**MAIN, "context/a.txt": "a", "context/b.txt": "b"}
+
+    first, second = tags(make_plan, *((files | {"Dockerfile": step}, {"project": project}) for step in steps))
+
+    assert first != second
+
+
 def test_what_git_notes_for_itself_does_not_count_but_the_commit_does(make_plan: PlanMaker) -> None:
     git = {".git/HEAD": "abc\n", ".git/index": "1"}
     same, noted, other = tags(
