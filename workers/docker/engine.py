@@ -149,6 +149,7 @@ class Image(msgspec.Struct, frozen=True, rename="pascal"):
     repo_digests: list[str] | None = None
     repo_tags: list[str] | None = None
     size: int = 0
+    architecture: str = ""
     config: ContainerConfig | None = None
 
 
@@ -201,6 +202,10 @@ class Engine:
             if error.status == NOT_FOUND:
                 return None
             raise
+
+    def architecture(self) -> str:
+        """Return the architecture of the engine's host, such as ``amd64``; empty where it says none."""
+        return str(self._ask("GET", "/version").get("Arch") or "")
 
     def cdi_names(self) -> list[str]:
         """Return the names of the devices that the engine knows by the Container Device Interface (CDI)."""

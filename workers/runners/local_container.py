@@ -24,7 +24,7 @@ from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
-from workers.docker import health, image_records, records, strays
+from workers.docker import image_records, records, strays
 from workers.docker.built_image import bring_built
 from workers.docker.container import NAME_LABEL
 from workers.docker.creation import create_container, discard
@@ -35,6 +35,7 @@ from workers.docker.end_watch import EndWatch
 from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
 from workers.docker.granted import granted_image, granted_request, loopback_warning
 from workers.docker.image_records import HeldImage
+from workers.docker.image_warnings import image_warnings
 from workers.docker.images import ImageName, parse_image
 from workers.docker.output import LogCopy
 from workers.docker.pull import bring
@@ -139,20 +140,19 @@ class LocalContainerRunner(Runner):
             context.warn(warning, "agent")
         self._hold_image(name)
         self._patiently(lambda: self._note(act(request)), context)
-        self._patiently(lambda: self._tell_of_probes(name, request, context), context)
+        self._patiently(lambda: self._tell_of(name, request, context), context)
 
     def _note(self, image_id: str | None) -> None:
         if image_id is not None and self._image is not None:
             self._image.note(image_id)
 
-    def _tell_of_probes(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
-        """Warn where the image asks for more work of the engine than it gets; that is seen to with the container."""
+    def _tell_of(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
+        """Attach to the item what the submitter may not expect of the image."""
         image = self._engine.image(str(name))
-        check = image.config.healthcheck if image is not None and image.config is not None else None
         least = self._order.policy.containers.limits.health_check_seconds
-        text = health.warning(str(name), check, request.config.get("Healthcheck", {}), least)
-        if text is not None:
-            context.warn(text, "agent")
+        if image is not None:
+            for text in image_warnings(name, image, request, self._engine.architecture(), least):
+                context.warn(text, "agent")
 
     def _hold_image(self, name: ImageName) -> None:
         """Keep the image from being removed as long as this worker has no container of it."""
