@@ -14,7 +14,7 @@ import struct
 import tarfile
 import time
 from base64 import b64decode
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -30,6 +30,7 @@ from docker.errors import APIError, DockerException
 from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
 from workers.docker.health import HealthCheck
+from workers.docker.log_frames import frames
 from workers.docker.unix_http import Refused, UnixHttp, connected, words_of
 from workers.processes import ProcessKey, key_of
 
@@ -60,9 +61,6 @@ _FILE_HEADER = "X-Docker-Container-Path-Stat"
 
 #: What engines call a volume that nothing names.
 _NEW_VOLUME = re.compile(r"[0-9a-f]{64}")
-
-#: Before each piece of multiplexed output: a byte for the stream, three of nothing, and how many bytes follow.
-_FRAME = struct.Struct(">xxxxL")
 
 #: What a connection that fails, or ends in the middle of an answer, raises.
 _CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -143,13 +141,17 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Image(msgspec.Struct, frozen=True, rename="pascal"):
-    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed. ``size`` is in bytes."""
+    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed. Sizes are in bytes.
+
+    ``settings_bytes`` is that of its variables, labels, ports and the like.
+    """
 
     id: str
     repo_digests: list[str] | None = None
     repo_tags: list[str] | None = None
     size: int = 0
     architecture: str = ""
+    settings_bytes: int = 0
     config: ContainerConfig | None = None
 
 
@@ -241,7 +243,8 @@ class Engine:
     def image(self, reference: str) -> Image | None:
         """Return the image that the engine has under ``reference``, or ``None``."""
         try:
-            return msgspec.convert(self._ask("GET", f"/images/{_named(reference)}/json"), Image)
+            found = self._ask("GET", f"/images/{_named(reference)}/json")
+            return msgspec.convert(found | {"SettingsBytes": len(json.dumps(found.get("Config")))}, Image)
         except EngineError as error:
             if error.status == NOT_FOUND:
                 return None
@@ -360,7 +363,7 @@ class Engine:
         """
         asked = {"timestamps": 1, "follow": int(follow)} | ({} if tail is None else {"tail": tail})
         with self._answering(), self._log(container, asked) as pieces:
-            yield from _frames(pieces)
+            yield from frames(pieces)
 
     def terminal_output(self, container: str, *, follow: bool) -> Iterator[bytes]:
         """Yield the output of a container with a terminal from its beginning, in pieces as they come."""
@@ -458,23 +461,6 @@ class Engine:
             ) from error
         except (DockerException, *_CONNECTION_ERRORS) as error:
             raise RunnerUnavailable(f"The container engine at {self.address} does not answer.") from error
-
-
-def _frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what the frames of multiplexed output hold; raises :class:`OSError` where the last one is not whole."""
-    rest = b""
-    for piece in pieces:
-        data = rest + piece if rest else piece
-        start, end = 0, len(data)
-        while end - start >= _FRAME.size:
-            (size,) = _FRAME.unpack_from(data, start)
-            if end - start - _FRAME.size < size:
-                break
-            start += _FRAME.size + size
-            yield data[start - size : start]
-        rest = data[start:]
-    if rest:
-        raise OSError("the engine's answer ended in the middle")
 
 
 def _directory_archive(name: str, owner: tuple[int, int]) -> bytes:

@@ -14,6 +14,8 @@ LABEL_PREFIX = "launchd."
 #: The label that holds what the flag `name` asked for.
 NAME_LABEL = "launchd.requested-name"
 
+_MOST_PORTS = 1024
+
 
 def ipc(draft: Draft, _flag: str, value: str) -> None:
     """Set the namespace of shared memory and semaphores."""
@@ -123,14 +125,21 @@ def storage(draft: Draft, _flag: str, value: str) -> None:
 def expose(draft: Draft, _flag: str, value: str) -> None:
     """Name ports that the container listens at."""
     for port in values.ports(value):
-        draft.enter("ExposedPorts", port, {})
+        _expose(draft, port)
 
 
 def publish(draft: Draft, _flag: str, value: str) -> None:
     """Give ports of the host to the container."""
     for port, binding in values.published(value):
-        draft.enter("ExposedPorts", port, {})
+        _expose(draft, port)
         draft.append(f"HostConfig.PortBindings.{port}", binding)
+
+
+def _expose(draft: Draft, port: str) -> None:
+    draft.enter("ExposedPorts", port, {})
+    # The engine tells all of them at each look at the container.
+    if len(draft.config["ExposedPorts"]) > _MOST_PORTS:
+        raise ValueError(f"must name {_MOST_PORTS} ports at most, with those of other flags")
 
 
 def health_command(draft: Draft, _flag: str, value: str) -> None:

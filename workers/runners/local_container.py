@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.boot_clock import BootClock, BootMoment
-from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
+from ipc.errors import InvalidSpec, RunnerUnavailable, SourceError, SubmitError
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.settings import DockerConfig
+from ipc.sizes import format_size
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
@@ -52,6 +53,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PAUSED = "paused"
+#: What an image may say in its settings, in bytes.
+MAX_SETTINGS_BYTES = 1 << 20
 DEFAULT_STOP_SIGNAL = "SIGTERM"
 #: How often an engine that does not answer is asked again before a job has started, in seconds.
 RETRY_SECONDS = 2.0
@@ -147,10 +150,19 @@ class LocalContainerRunner(Runner):
             self._image.note(image_id)
 
     def _tell_of(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
-        """Attach to the item what the submitter may not expect of the image."""
+        """Attach to the item what the submitter may not expect of the image; raise :class:`SourceError` for a huge one.
+
+        The engine tells all settings of a container at each look at it, and its worker reads them.
+        """
         image = self._engine.image(str(name))
         least = self._order.policy.containers.limits.health_check_seconds
         if image is not None:
+            if image.settings_bytes > MAX_SETTINGS_BYTES:
+                raise SourceError(
+                    f"The image {name} has {format_size(image.settings_bytes)} of settings (variables, labels, ports),"
+                    f" more than {format_size(MAX_SETTINGS_BYTES)}.",
+                    hint="Put into files of the image what is in its ENV, LABEL and EXPOSE.",
+                )
             for text in image_warnings(name, image, request, self._engine.architecture(), least):
                 context.warn(text, "agent")
 

@@ -305,3 +305,14 @@ def test_a_pull_leaves_room_on_the_engines_disk(make_job: JobMaker, monkeypatch:
 
     with pytest.raises(SourceError, match=rf"The pull of {image} was given up: less than .* of the container engine's"):
         job.runner().fetch_image(image, JobContext(job.order, "key", Heard().append))
+
+
+@pytest.mark.parametrize(
+    "line", ["EXPOSE 1-65535", "\n".join(f"LABEL l{n}={'x' * 60_000}" for n in range(20))], ids=len
+)
+def test_an_image_of_huge_settings_is_a_sentence(make_job: JobMaker, engine: TestEngine, line: str) -> None:
+    """They would be told, and read, at each look at the container."""
+    with image_of(engine, line) as image:
+        job = make_job("true", image=image)
+        with pytest.raises(SourceError, match=rf"The image {image} has .* of settings \(variables, labels, ports\)"):
+            job.runner().fetch_image(image, JobContext(job.order, "key", Heard().append))

@@ -243,6 +243,8 @@ def test_an_unknown_flag_is_named_with_the_nearest(key: str, hint: str) -> None:
         ("pull", "sometimes", "must be one of always, missing, never"),
         ("publish", "1-2:3", "as many ports"),
         ("expose", "0x50", "must be a port"),
+        ("expose", "1-65535", "must name 1024 ports at most"),
+        ("publish", "1-2000:1-2000", "must name 1024 ports at most"),
         ("health-interval", "soon", "must be a duration"),
     ],
 )
