@@ -25,7 +25,8 @@ TIMEOUT_SECONDS = 600.0
 #: How many may fail in a row until the job is ended.
 FAILURES = 3
 
-_HINT = "Have the job write less, or elsewhere; launchd.jobs.limits.disk is this host's limit."
+#: The key of ``launch-config.yaml`` that limits plain processes.
+_USUAL_KEY = "launchd.jobs.limits.disk"
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 class DiskMeter:
     """Measures ``directories`` of one job again and again as ``user``, None for this process's; never waits.
 
-    ``limit`` is in bytes.
+    ``limit`` is in bytes, ``key`` what sets it in ``launch-config.yaml``.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class DiskMeter:
         user: JobUser | None,
         limit: int,
         clock: Callable[[], float] = time.monotonic,
+        key: str = _USUAL_KEY,
     ) -> None:
+        self._key = key
         self._directories = directories
         self._user = user
         self._limit = limit
@@ -97,7 +100,7 @@ class DiskMeter:
         taken, seconds = out.split()
         self._taken += int(taken)
         self._seconds += float(seconds)
-        return self._go_on() if self._taken <= self._limit else TooMuchDisk(self._limit)
+        return self._go_on() if self._taken <= self._limit else TooMuchDisk(self._limit, self._key)
 
     def _end(self, tool: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         self._tool = None
@@ -128,10 +131,10 @@ class TooMuchDisk(JobError):
 
     stage = "run"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, key: str) -> None:
         super().__init__(
             f"The job was stopped: what it has written takes more than its limit of {format_size(limit)} of disk.",
-            hint=_HINT,
+            hint=f"Have the job write less, or elsewhere; {key} is this host's limit.",
         )
 
 

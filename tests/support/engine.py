@@ -134,6 +134,18 @@ class TestEngine:
                 list(client.build(fileobj=dockerfile, tag=name, rm=True, forcerm=True))
 
 
+@contextmanager
+def image_of(engine: TestEngine, lines: str, name: str = "localhost/launchd-test-odd:1") -> Iterator[str]:
+    """Give the name of an image of the base with further lines of a Dockerfile; it is gone afterwards."""
+    with engine.client() as client:
+        dockerfile = io.BytesIO(f"FROM {BASE_IMAGE}\n{lines}\n".encode())
+        list(client.build(fileobj=dockerfile, tag=name, rm=True, forcerm=True))
+        try:
+            yield name
+        finally:
+            client.remove_image(name, force=True)
+
+
 def base_archive() -> bytes:
     """Return the files of the base image as an archive."""
     made = io.BytesIO()

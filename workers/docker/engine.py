@@ -113,10 +113,11 @@ class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
-    """What is mounted in a container; ``name`` is that of a volume."""
+    """What is mounted in a container, at ``destination``; ``name`` is that of a volume."""
 
     type: str = ""
     name: str = ""
+    destination: str = ""
 
 
 class Container(msgspec.Struct, frozen=True, rename="pascal"):

@@ -5,10 +5,16 @@ import posixpath
 from typing import Any
 
 from ipc.work_order import WorkOrder
+from workers.docker.engine import Container
 from workers.runners import LaunchRequest
 
 #: W&B's place.
 PROJECT_PLACE = "/mnt/wandb"
+
+
+def has_project(container: Container) -> bool:
+    """Return whether a container has its job's project mounted."""
+    return any(mount.type == "bind" and mount.destination == PROJECT_PLACE for mount in container.mounts or ())
 
 
 def with_project(config: dict[str, Any], launch: LaunchRequest, order: WorkOrder) -> dict[str, Any]:

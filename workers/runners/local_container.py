@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.boot_clock import BootClock, BootMoment
-from ipc.errors import InvalidSpec, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import InvalidSpec, JobError, RunnerUnavailable, SourceError, SubmitError
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.settings import DockerConfig
@@ -24,7 +24,9 @@ from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
 from workers.builders import Build
+from workers.confined.directories import WORK_DIRECTORY
 from workers.context import JobContext
+from workers.disk_meter import DiskMeter
 from workers.docker import image_records, records, strays
 from workers.docker.built_image import bring_built
 from workers.docker.container import NAME_LABEL
@@ -38,6 +40,7 @@ from workers.docker.granted import granted_image, granted_request, loopback_warn
 from workers.docker.image_records import HeldImage
 from workers.docker.image_warnings import image_warnings
 from workers.docker.images import ImageName, parse_image
+from workers.docker.mounted_project import has_project
 from workers.docker.output import LogCopy
 from workers.docker.pull import bring
 from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
@@ -78,6 +81,7 @@ class LocalContainerRunner(Runner):
         self._stop: StopRecord | None = None
         self._overuse: OveruseRecord | None = None
         self._disk = DiskWatch(order.policy.containers.limits.disk)
+        self._meter: DiskMeter | None = None
         self._usage = UsageWatch(self._directory)
         self._devices = DeviceWatch(order.gpus or ())
         self._image: HeldImage | None = None
@@ -251,6 +255,7 @@ class LocalContainerRunner(Runner):
         if container.state.status in (*ENDED, CREATED):
             return _status(self._end_of(container))
         self._check_disk(container)
+        self._find_project(container)
         self._usage.look(self._engine, container)
         stop = self._stop_record()
         if stop is not None:
@@ -276,6 +281,17 @@ class LocalContainerRunner(Runner):
             with suppress(OSError):
                 records.write_overuse(self._directory, self._overuse)
             self._try(lambda: self._engine.kill(container.id, signal.SIGKILL.name))
+
+    def _find_project(self, container: Container) -> None:
+        """Have what the job writes into its project measured, where that is mounted: no engine counts it."""
+        limit = self._order.policy.containers.limits.disk
+        if self._meter is None and limit is not None and has_project(container):
+            directories = (self._directory / WORK_DIRECTORY,)
+            self._meter = DiskMeter(directories, self._order.user, limit, key="launchd.policy.containers.limits.disk")
+
+    def why_too_much(self) -> JobError | None:
+        """Return why the job is to be ended for what it has written into its project; None where it may."""
+        return None if self._meter is None else self._meter.why_too_much()
 
     def _end_of(self, container: Container) -> EndRecord:
         result = exit_result(container)
@@ -379,6 +395,8 @@ class LocalContainerRunner(Runner):
 
     def delete(self, handle: Handle) -> None:
         """Remove the container and its anonymous volumes, once it is on disk how it ended."""
+        if self._meter is not None:
+            self._meter.close()
         container = self._asked(lambda: self._engine.inspect(_id_of(handle)))
         if container is None:
             return

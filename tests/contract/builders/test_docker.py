@@ -1,7 +1,6 @@
 """The builder `docker` on a real engine: by its client and by the API alone, without an agent around it."""
 
 import base64
-import io
 import json
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from ipc.errors import BuildError, PolicyRefused, RunnerUnavailable
 from ipc.policy_rules import ContainerRules, PolicyRules
 from ipc.settings import DockerConfig, RegistryAccess, RegistryConfig
 from ipc.work_order import write_order
-from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.engine import BASE_IMAGE, TestEngine, image_of
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.python_image import without_settings_of_machine
 from tests.support.registries import PASSWORD, USER, TestRegistry, running_registry
@@ -295,7 +294,7 @@ def test_a_base_image_has_the_engine_fetch_nothing_over_the_network_of_the_host(
     name = "localhost/launchd-test-onbuild:1"
     files = {"Dockerfile": f"ARG BASE={name}\nFROM ${{BASE}}\n", "main.sh": ""}
     project = {"dockerfile": "Dockerfile"} if how == "in a Dockerfile" else {"base_image": name}
-    with served() as (address, asked), base_image(engine, name, f"ONBUILD ADD {address}/key /key"):
+    with served() as (address, asked), image_of(engine, f"ONBUILD ADD {address}/key /key", name):
         with pytest.raises(PolicyRefused, match=rf"The base image {name} \(with ONBUILD\) has ADD {address}/key"):
             built(make_job(files, project))
         assert asked == []
@@ -329,13 +328,3 @@ def served() -> Iterator[tuple[str, list[str]]]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def base_image(engine: TestEngine, name: str, line: str) -> Iterator[None]:
-    with engine.client() as client:
-        list(client.build(fileobj=io.BytesIO(f"FROM {BASE_IMAGE}\n{line}\n".encode()), tag=name, rm=True, forcerm=True))
-        try:
-            yield
-        finally:
-            client.remove_image(name, force=True)

@@ -1,16 +1,15 @@
 """What a container may use, and whom it runs as, on a real engine: limits are held, and each end is a sentence."""
 
-import io
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from ipc.errors import PolicyRefused, RunnerUnavailable, SourceError
+from ipc.errors import JobError, PolicyRefused, RunnerUnavailable, SourceError
 from ipc.handles import Handle
 from ipc.messages import WarningRaised
 from ipc.policy_rules import ContainerLimits, ContainerRules
@@ -18,9 +17,11 @@ from ipc.settings import MIB
 from ipc.states import JobState
 from ipc.work_order import JobUser
 from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end
-from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.engine import BASE_IMAGE, TestEngine, image_of
 from tests.support.job_contexts import Heard
 from tests.support.waiting import wait_until
+from workers import disk_meter
+from workers.builders import Build
 from workers.context import JobContext
 from workers.docker import disk_watch, pull
 from workers.docker.engine import Engine
@@ -235,19 +236,30 @@ def test_an_engine_that_takes_long_to_count_keeps_no_worker_waiting(
     assert time.monotonic() - began < 3
 
 
+def test_what_is_written_to_a_mounted_project_counts(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the builder noop: it is the job's own directory of this host, which no engine counts."""
+    monkeypatch.setattr(disk_meter, "PAUSE_SECONDS", 0.1)
+    rules = ContainerRules(limits=ContainerLimits(disk=20 * MIB))
+    job = make_job("dd if=/dev/zero of=x bs=1M count=60; sleep 60", rules)
+    launch = msgspec.structs.replace(job.launch, build=Build(image=BASE_IMAGE, mounts_project=True))
+    runner = job.runner()
+    handle = runner.submit(launch)
+    # By a worker that has taken the job over.
+    runner = job.runner()
+
+    def excess() -> JobError | None:
+        assert runner.inspect(handle).state is JobState.RUNNING
+        return runner.why_too_much()
+
+    error = wait_until(excess, 20, "the job has written too much")
+    assert "more than its limit of 20 MiB of disk" in error.message
+    assert "launchd.policy.containers.limits.disk" in (error.hint or "")
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+    runner.delete(handle)
+
+
 # -- work of the engine
-
-
-@contextmanager
-def image_of(engine: TestEngine, line: str) -> Iterator[str]:
-    """An image of the tests' base with a further line of a Dockerfile."""
-    name = "localhost/launchd-test-odd:1"
-    with engine.client() as client:
-        list(client.build(fileobj=io.BytesIO(f"FROM {BASE_IMAGE}\n{line}\n".encode()), tag=name, rm=True, forcerm=True))
-        try:
-            yield name
-        finally:
-            client.remove_image(name, force=True)
 
 
 def test_an_image_does_not_have_its_engine_look_after_it_all_the_time(make_job: JobMaker, engine: TestEngine) -> None:

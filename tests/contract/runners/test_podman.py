@@ -8,14 +8,15 @@ import pytest
 
 from ipc.agent_mark import agent_mark
 from ipc.engine_upkeep import FindContainers, Found, RemoveContainers, Removed, Upkeep
-from ipc.policy_rules import ContainerRules
+from ipc.policy_rules import ContainerLimits, ContainerRules
+from ipc.settings import MIB
 from ipc.states import JobState
 from ipc.work_order import JobUser
 from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end
-from tests.support.engine import TestEngine
+from tests.support.engine import TestEngine, image_of
 from tests.support.podman import running_podman
 from tests.support.waiting import wait_until
-from workers.docker import upkeep
+from workers.docker import disk_watch, upkeep
 from workers.docker.engine import Engine
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -116,6 +117,28 @@ def test_arguments_limits_and_the_user_have_their_effect(make_job: JobMaker, tmp
     state, text = run(make_job(script, rules, JobUser(64321, 64322, "/x"), volume=f"{shared}:/data", hostname="box"))
 
     assert (state, text) == (JobState.FINISHED, "64321\n/launchd-home\n1\nbox\n")
+
+
+def test_an_image_does_not_have_its_engine_look_after_it_all_the_time(make_job: JobMaker, podman: TestEngine) -> None:
+    with image_of(podman, "HEALTHCHECK --interval=1s CMD true") as image:
+        runner, handle = make_job("sleep 60", image=image).submit()
+        (container,) = podman.containers().values()
+        runner.cancel(handle, 0)
+        wait_for_end(runner, handle)
+        podman.remove_containers()
+
+    assert (container["Config"].get("Healthcheck") or {}).get("Interval", 0) in (0, 5_000_000_000)
+
+
+@pytest.mark.parametrize("path", ["/x", "/etc/hosts"])
+def test_what_a_job_writes_is_counted(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(disk_watch, "LOOK_SECONDS", 0.2)
+    rules = ContainerRules(limits=ContainerLimits(disk=20 * MIB))
+    runner, handle = make_job(f"dd if=/dev/zero of={path} bs=1M count=60; sleep 60", rules).submit()
+
+    status = wait_for_end(runner, handle, 40)
+
+    assert "more than 20 MiB (launchd.policy.containers.limits.disk)" in (status.message or "")
 
 
 def test_orphans_are_found_by_their_mark_and_removed(make_job: JobMaker, podman: TestEngine) -> None:
