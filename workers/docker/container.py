@@ -46,7 +46,7 @@ class Placement(msgspec.Struct, frozen=True):
 
     ``variables`` are the job's own, which win over those of its launch; ``network`` and ``user`` are None for the
     engine's default and the image's own; ``agent`` is the mark of the agent. ``gpus`` is None where the agent gives
-    out no GPUs.
+    out no GPUs. ``processors`` is how many the engine's host has, None where that is not known.
     """
 
     agent: str
@@ -54,6 +54,7 @@ class Placement(msgspec.Struct, frozen=True):
     network: str | None = None
     user: ContainerUser | None = None
     gpus: ContainerGpus | None = None
+    processors: int | None = None
 
 
 def container_config(
@@ -121,16 +122,17 @@ def _host_config(
         host["NetworkMode"] = placed.network
     if placed.network == HOST_NETWORK:
         _extend(host, "ExtraHosts", [HOST_GATEWAY])
-    return _restricted(host, order.policy.containers, placed.user)
+    return _restricted(host, order.policy.containers, placed)
 
 
-def _restricted(host: dict[str, Any], rules: ContainerRules, user: ContainerUser | None) -> dict[str, Any]:
+def _restricted(host: dict[str, Any], rules: ContainerRules, placed: Placement) -> dict[str, Any]:
+    user = placed.user
     if rules.no_new_privileges:
         _extend(host, "SecurityOpt", [NO_NEW_PRIVILEGES])
     if needs_home_in_memory(host, user):
         uid, gid = user.owner if user and user.owner else (0, 0)
         host["Tmpfs"] = {**host.get("Tmpfs", {}), HOME: f"uid={uid},gid={gid},mode=0700"}
-    return limits.with_limits(host, rules.limits)
+    return limits.with_limits(host, rules.limits, placed.processors)
 
 
 def needs_home_in_memory(host: Mapping[str, Any], user: ContainerUser | None) -> bool:

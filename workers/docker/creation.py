@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ipc.agent_mark import agent_mark
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.gpus import gpu_request
@@ -22,6 +24,7 @@ from workers.docker.images import parse_image
 from workers.docker.limits import with_disk
 from workers.docker.mounted_project import with_project
 from workers.docker.request import ContainerRequest
+from workers.docker.stop_signals import USUAL_STOP_SIGNAL, is_signal
 from workers.runners import LaunchRequest
 
 
@@ -40,18 +43,25 @@ def create_container(engine: Engine, order: WorkOrder, launch: LaunchRequest, re
     _create(engine, launch.name, config, request.platform, limits.disk)
     container = _own(engine, launch.name)
     if container.state.status == CREATED:
-        raised = calmed(container.config.healthcheck, limits.health_check_seconds)
-        if raised:
-            config["Healthcheck"] = config.get("Healthcheck", {}) | raised
-            container = _anew(engine, container, config, request.platform, limits)
+        changes = _changes(container, limits)
+        if changes:
+            container = _anew(engine, container, config | changes, request.platform, limits)
         _give_home(engine, container, config["HostConfig"], placed.user)
     return container
+
+
+def _changes(container: Container, limits: ContainerLimits) -> dict[str, Any]:
+    """Return what has to be other than in the container's image, whose settings the engine alone knows."""
+    raised = calmed(container.config.healthcheck, limits.health_check_seconds)
+    changes = {} if raised is None else {"Healthcheck": msgspec.to_builtins(raised)}
+    # An engine sends no signal at all, but SIGKILL, to a container with a stop signal that there is not.
+    return changes if is_signal(container.config.stop_signal) else changes | {"StopSignal": USUAL_STOP_SIGNAL}
 
 
 def _anew(
     engine: Engine, container: Container, config: dict[str, Any], platform: str | None, limits: ContainerLimits
 ) -> Container:
-    """Return the container made anew: its image, which the engine alone knows, asks for more than is granted."""
+    """Return the container made anew, with the changes to its image's settings in ``config``."""
     name = container.labels[NAME_LABEL]
     try:
         engine.remove(container.id)
@@ -59,11 +69,12 @@ def _anew(
         raise SubmitError(f"The job's container could not be made anew: {error.explanation}.") from error
     _create(engine, name, config, platform, limits.disk)
     made = _own(engine, name)
-    if calmed(made.config.healthcheck, limits.health_check_seconds):
+    if _changes(made, limits):
         discard(engine, made.id)
         raise SubmitError(
-            "The image has its health checked more often than this host grants, and its engine does not change that.",
-            hint="Launch the job with the argument no-healthcheck.",
+            "The image has its health checked more often than this host grants, or names a stop signal that there is"
+            " not, and the container engine does not change that.",
+            hint="Launch the job with the arguments no-healthcheck and stop-signal.",
         )
     return made
 
@@ -84,6 +95,7 @@ def _placement(engine: Engine, order: WorkOrder, request: ContainerRequest) -> P
         network=network_of(request, order),
         user=container_user(request, order.policy.containers, order.user, own),
         gpus=_gpus(engine, order),
+        processors=None if order.policy.containers.limits.processors is None else engine.processors(),
     )
 
 

@@ -210,6 +210,12 @@ class Engine:
         """Return the architecture of the engine's host, such as ``amd64``; empty where it says none."""
         return str(self._ask("GET", "/version").get("Arch") or "")
 
+    def processors(self) -> int | None:
+        """Return how many processors the engine's host has; ``None`` where it does not say."""
+        if self.socket_path is not None:
+            return os.cpu_count()
+        return self._ask("GET", "/info").get("NCPU") or None
+
     def cdi_names(self) -> list[str]:
         """Return the names of the devices that the engine knows by the Container Device Interface (CDI)."""
         discovered = self._ask("GET", "/info").get("DiscoveredDevices") or ()

@@ -24,24 +24,36 @@ class HealthCheck(msgspec.Struct, frozen=True, rename="pascal"):
     test: list[str] | None = None
     interval: int = 0
     start_interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    retries: int = 0
 
 
-def calmed(check: HealthCheck | None, least_seconds: float) -> dict[str, int]:
-    """Return the fields of ``Healthcheck`` that are too short, as long as they have to be; empty where none is."""
+def calmed(check: HealthCheck | None, least_seconds: float) -> HealthCheck | None:
+    """Return ``check`` with pauses that are long enough; ``None`` where they are so already."""
     least = int(least_seconds * _SECOND)
     if check is None or not least or not check.test or check.test[0] == NO_PROBES:
-        return {}
-    pauses = {"Interval": check.interval, "StartInterval": check.start_interval}
+        return None
+    raised = msgspec.structs.replace(
+        check, interval=_raised(check.interval, least), start_interval=_raised(check.start_interval, least)
+    )
+    return None if raised == check else raised
+
+
+def _raised(pause: int, least: int) -> int:
     # That of an image made by hand may be below 0, which is no pause at all.
-    return {field: least for field, pause in pauses.items() if pause and pause < least}
+    return max(pause, least) if pause else 0
 
 
 def warning(image: str, check: HealthCheck | None, asked: Mapping[str, Any], least_seconds: float) -> str | None:
     """Return a sentence where an image's pauses are too short and its job, which ``asked`` for others, keeps them."""
-    short = calmed(check, least_seconds).keys() - asked.keys()
-    if check is None or not short or asked.get("Test") == [NO_PROBES]:
+    if check is None or asked.get("Test") == [NO_PROBES]:
         return None
-    shortest = max(0, min(filter(None, (check.interval, check.start_interval)))) / _SECOND
+    pauses = {"Interval": check.interval, "StartInterval": check.start_interval}
+    kept = [pause for field, pause in pauses.items() if pause and field not in asked]
+    shortest = max(0, min(kept, default=0)) / _SECOND
+    if not kept or shortest >= least_seconds or not check.test or check.test[0] == NO_PROBES:
+        return None
     return (
         f"The image {image} has its health checked every {shortest:g} s; on this host that is done every"
         f" {least_seconds:g} s (launchd.policy.containers.limits.health_check_seconds)."

@@ -78,14 +78,18 @@ def _is_over(asked: int | None, limit: int) -> bool:
     return asked is not None and (asked > limit or asked <= 0)
 
 
-def with_limits(host: Mapping[str, Any], limits: ContainerLimits) -> dict[str, Any]:
-    """Return ``host``, a ``HostConfig`` that is granted, with the limits where its job asks for nothing."""
+def with_limits(host: Mapping[str, Any], limits: ContainerLimits, processors: float | None = None) -> dict[str, Any]:
+    """Return ``host``, a ``HostConfig`` that is granted, with the limits where its job asks for nothing.
+
+    ``processors`` is how many the engine's host has, of which no container is given more; ``None`` where that is not
+    known.
+    """
     limited = dict(host)
     if limits.memory is not None:
         limited.setdefault("Memory", limits.memory)
         limited.setdefault("MemorySwap", limited["Memory"])
     if limits.processors is not None and not _processors(host):
-        limited["NanoCpus"] = int(limits.processors * _BILLION)
+        limited["NanoCpus"] = int(min(limits.processors, processors or limits.processors) * _BILLION)
         limited.pop("CpuQuota", None)
         limited.pop("CpuPeriod", None)
     if limits.processes is not None:

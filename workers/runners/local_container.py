@@ -46,6 +46,7 @@ from workers.docker.pull import bring
 from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
 from workers.docker.rehearsal import SPEC, rehearsed_engine
 from workers.docker.request import ContainerRequest
+from workers.docker.stop_signals import USUAL_STOP_SIGNAL
 from workers.docker.usage import UsageWatch
 from workers.output import OutputWriter
 from workers.rehearsal import rehearse
@@ -58,7 +59,6 @@ log = logging.getLogger(__name__)
 PAUSED = "paused"
 #: What an image may say in its settings, in bytes.
 MAX_SETTINGS_BYTES = 1 << 20
-DEFAULT_STOP_SIGNAL = "SIGTERM"
 #: How often an engine that does not answer is asked again before a job has started, in seconds.
 RETRY_SECONDS = 2.0
 #: Between two looks at a log whose end is not the container's.
@@ -324,19 +324,8 @@ class LocalContainerRunner(Runner):
         if container.state.status == PAUSED:
             # A frozen process hears no signal.
             self._try(lambda: self._engine.unpause(container.id))
+        self._try(lambda: self._engine.kill(container.id, container.config.stop_signal or USUAL_STOP_SIGNAL))
         self._ends.wake_after(grace_seconds)
-        self._try(lambda: self._send_stop(container))
-
-    def _send_stop(self, container: Container) -> None:
-        """Send the container its own stop signal; an image made by hand may name one that there is not."""
-        own = container.config.stop_signal or DEFAULT_STOP_SIGNAL
-        try:
-            self._engine.kill(container.id, own)
-        except EngineError as error:
-            if error.status in (NOT_FOUND, CONFLICT) or own == DEFAULT_STOP_SIGNAL:
-                raise
-            log.warning("The container has no such stop signal.", extra={"signal": own, "error": error.explanation})
-            self._engine.kill(container.id, DEFAULT_STOP_SIGNAL)
 
     def _note_stop(self, stop: StopRecord) -> None:
         self._stop = stop

@@ -135,6 +135,13 @@ def test_a_container_gets_the_limits_of_the_policy(make_job: JobMaker, engine: T
     wait_for_end(runner, handle)
 
 
+def test_a_limit_above_what_the_host_has_is_no_refusal(make_job: JobMaker) -> None:
+    """As that of the preset `public` on a host with two processors."""
+    rules = ContainerRules(limits=ContainerLimits(processors=4096.0))
+
+    assert run(make_job("echo runs", rules))[:2] == (JobState.FINISHED, "runs\n")
+
+
 def test_more_than_the_policy_grants_is_refused(make_job: JobMaker, engine: TestEngine) -> None:
     rules = ContainerRules(limits=ContainerLimits(memory=64 * MIB))
 

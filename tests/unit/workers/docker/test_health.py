@@ -1,6 +1,7 @@
 """How often a container's health is looked at: pauses that are too short are made longer, and told."""
 
 import pytest
+from msgspec.structs import replace
 
 from workers.docker.health import HealthCheck, calmed, warning
 
@@ -9,23 +10,29 @@ TEST = ["CMD", "true"]
 
 
 @pytest.mark.parametrize(
-    ("check", "raised"),
+    ("check", "pauses"),
     [
-        (None, {}),
-        (HealthCheck(TEST), {}),
-        (HealthCheck(TEST, 5 * SECOND, 5 * SECOND), {}),
-        (HealthCheck(TEST, 1_000_000), {"Interval": 5 * SECOND}),
-        (HealthCheck(TEST, 0, 1_000_000), {"StartInterval": 5 * SECOND}),
-        (HealthCheck(TEST, 1, 1), {"Interval": 5 * SECOND, "StartInterval": 5 * SECOND}),
-        (HealthCheck(TEST, -1), {"Interval": 5 * SECOND}),
-        (HealthCheck(["NONE"], 1), {}),
-        (HealthCheck([], 1), {}),
-        (HealthCheck(None, 1), {}),
+        (None, None),
+        (HealthCheck(TEST), None),
+        (HealthCheck(TEST, 5 * SECOND, 5 * SECOND), None),
+        (HealthCheck(TEST, 1_000_000), (5 * SECOND, 0)),
+        (HealthCheck(TEST, 0, 1_000_000), (0, 5 * SECOND)),
+        (HealthCheck(TEST, 1, 1), (5 * SECOND, 5 * SECOND)),
+        (HealthCheck(TEST, 60 * SECOND, 1), (60 * SECOND, 5 * SECOND)),
+        (HealthCheck(TEST, -1, timeout=7, retries=2), (5 * SECOND, 0)),
+        (HealthCheck(["NONE"], 1), None),
+        (HealthCheck([], 1), None),
+        (HealthCheck(None, 1), None),
     ],
 )
-def test_pauses_that_are_too_short_are_raised(check: HealthCheck | None, raised: dict[str, int]) -> None:
-    assert calmed(check, 5.0) == raised
-    assert calmed(check, 0.0) == {}
+def test_pauses_that_are_too_short_are_raised(check: HealthCheck | None, pauses: tuple[int, int] | None) -> None:
+    raised = calmed(check, 5.0)
+
+    assert calmed(check, 0.0) is None
+    if check is None or pauses is None:
+        assert raised is None
+    else:
+        assert raised == replace(check, interval=pauses[0], start_interval=pauses[1])
 
 
 def test_what_an_image_asks_for_and_does_not_get_is_told() -> None:

@@ -30,6 +30,12 @@ def test_a_job_that_asks_for_nothing_gets_the_limits() -> None:
     }
 
 
+@pytest.mark.parametrize(("has", "gets"), [(1, 1.0), (2, 1.5), (None, 1.5)])
+def test_no_container_is_given_more_processors_than_there_are(has: int | None, gets: float) -> None:
+    """An engine refuses them, and with them each job of the preset `public` on a small host."""
+    assert limits.with_limits({}, ContainerLimits(processors=1.5), has)["NanoCpus"] == gets * 10**9
+
+
 def test_a_job_may_ask_for_less_and_keeps_what_it_asked_for() -> None:
     args = {"memory": "1g", "cpus": 1, "pids-limit": 5, "shm-size": "1g", "storage-opt": "size=1g"}
 
