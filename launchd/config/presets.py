@@ -49,8 +49,8 @@ _TRUSTED = {
         users=("*",),
         flags=(
             "cgroupns", "cpu-shares", "device-cgroup-rule", "group-add", "ip", "ip6", "ipc", "label", "link",
-            "mac-address", "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt", "sysctl",
-            "ulimit", "userns", "uts",
+            "mac-address", "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt",
+            "sysctl", "ulimit", "userns", "uts",
         ),
         limits=ContainerLimits(health_check_seconds=0.0),
     ),
