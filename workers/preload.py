@@ -21,9 +21,11 @@ from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.fork_guard import ForkGuard
 from ipc.targets import BUILDERS, REGISTRIES, VENV, Target, find_target, is_ours
 from workers import runners
+from workers.http_headers import read_headers_plainly
 from workers.processes import children, kill, wake_without_parent
 from workers.rehearsal import rehearse_plainly
 from workers.sources import SOURCES
+from workers.worker_log import prepare_log
 
 #: What is downloaded brings an HTTP client with it, as much memory again for every fork to map.
 LOADED_WHEN_NEEDED = frozenset({"code", "job"})
@@ -36,6 +38,8 @@ def _preload() -> None:
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in filter(None, (*sources, *builders, *_usual_registries(targets), *paths)):
         _import(path.partition(":")[0])
+    prepare_log()
+    read_headers_plainly()
     rehearse_plainly()
     runners.preload(preloaded_resources())
     # Kept from its first use on, so that no worker or shim has to read it.

@@ -2,33 +2,42 @@
 
 import faulthandler
 import logging
+import sys
 from pathlib import Path
 
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 
+#: Where log records go. Made once, in the fork server, as is what else the library makes of it.
+_handler = logging.StreamHandler()
+_handler.setFormatter(TextFormatter())
+
 log = logging.getLogger(__name__)
+
+
+def prepare_log() -> None:
+    """Have warnings go to the agent's log as long as there is no job's."""
+    _handler.setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[_handler], level=logging.INFO, force=True)
 
 
 def open_log(directory: Path) -> None:
     """Send log records, and the stacks of all threads on a fatal signal, to the log in the job's ``directory``."""
     try:
-        handler = logging.FileHandler(directory / WORKER_LOG_FILE, encoding="utf-8", errors="backslashreplace")
+        stream = (directory / WORKER_LOG_FILE).open("a", encoding="utf-8", errors="backslashreplace")
     except OSError:
         # On a full disk, say. A job that runs is watched, and stopped, without a log as well.
         log.exception("The worker's log cannot be opened; it goes to the agent's.")
         return
-    handler.setFormatter(TextFormatter())
-    logging.basicConfig(handlers=[handler], force=True)
-    root = logging.getLogger()
-    if root.level != logging.INFO:
-        # That writes to every logger there is: each worker would have a copy of the memory where they lie.
-        root.setLevel(logging.INFO)
-    assert handler.stream is not None, "it is opened at once"
-    faulthandler.enable(handler.stream)
+    _handler.setStream(stream)
+    _handler.setLevel(logging.INFO)
+    faulthandler.enable(stream)
 
 
 def close_log() -> None:
-    """Undo :func:`open_log`, but for the level of what is logged."""
+    """Undo :func:`open_log`."""
     faulthandler.disable()
-    logging.basicConfig(handlers=[], force=True)
+    _handler.setLevel(logging.WARNING)
+    stream = _handler.setStream(sys.stderr)
+    if stream not in (None, sys.stderr):
+        stream.close()

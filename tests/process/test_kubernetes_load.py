@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 MIB = 1 << 20
 
 #: The most that a worker, and the supervisor, may have for themselves, in bytes.
-WORKER_BYTES = int(6.5 * MIB)
+WORKER_BYTES = int(6.3 * MIB)
 SUPERVISOR_BYTES = 48 * MIB
 
 

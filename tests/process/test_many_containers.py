@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.engine
 
 CONTAINERS = 50
-SUPERVISOR_MIB, WORKER_MIB = 42, 6.5
+SUPERVISOR_MIB, WORKER_MIB = 42, 6.2
 
 #: Says that it runs, and waits for a file.
 WAITING = 'echo "$LAUNCHD_JOB_NAME" >> /shared/runs; until [ -e /shared/gate ]; do sleep 0.5; done; echo done'

@@ -32,8 +32,9 @@ def make_directories(order: WorkOrder, warn: Callable[[str], None]) -> None:
     owners = _owners(order)
     for name in owners:
         _set_aside(directory / name)
-    for path in directory.glob(f"*{_OLD}*"):
-        remove_directory(path, warn)
+    for path in directory.iterdir():
+        if _OLD in path.name:
+            remove_directory(path, warn)
     for name, user in owners.items():
         give_new_directory(directory / name, user)
 

@@ -107,7 +107,7 @@ def _content(body: Any) -> tuple[bytes | None, dict[str, str]]:
         case bytes():
             return body, {"Content-Type": "application/x-tar"}
         case _:
-            return json.dumps(body).encode(), {"Content-Type": "application/json"}
+            return msgspec.json.encode(body), {"Content-Type": "application/json"}
 
 
 def words_of(data: bytes) -> str:

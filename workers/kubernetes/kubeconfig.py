@@ -6,6 +6,8 @@ and removed before anything is asked. It is read in a fork, as that would take a
 
 import logging
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,7 +101,7 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
     """
     try:
         # Made here, so that it goes also where the fork is ended.
-        with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
+        with _directory_for_keys() as keys:
             answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context, keys)), READ_SECONDS)
     except (NoAnswer, OSError) as error:
         raise HostError(
@@ -110,6 +112,18 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
     if told.route is None:
         raise HostError(f"The kubeconfig {path} of this host cannot be used: {_words(told.why)}.", hint=_HINT)
     return told.route
+
+
+@contextmanager
+def _directory_for_keys() -> Iterator[str]:
+    """Give a new directory of this user's alone, for as long as the block lasts; raises :class:`OSError`."""
+    # The library's own way runs more, on pages of memory that each worker would have for itself.
+    path = Path(tempfile.gettempdir(), f"launchd-kubernetes-{secrets.token_hex(8)}")
+    path.mkdir(mode=0o700)
+    try:
+        yield str(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def read_service_account() -> tuple[Route, Callable[[], str | None]]:
