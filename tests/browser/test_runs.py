@@ -6,6 +6,10 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from launchd.api.job_sources import image_job
+from launchd.client.job_file import JobName
+from launchd.client.jobs import create_job
+from launchd.client.queue_server import QueueServer
 from tests.support.browsers import Visitor
 from tests.support.server import Account
 
@@ -74,3 +78,13 @@ def test_the_runs_of_a_sweep(visitor: Visitor, account: Account) -> None:
 def test_what_there_is_not(visitor: Visitor, account: Account, path: str) -> None:
     page = visitor.sign_in(account.key, f"/{account.entity}/no-such-project/{path}")
     expect(page.locator("main .error")).to_contain_text("There is no ")
+
+
+def test_the_jobs_of_a_project(visitor: Visitor, account: Account) -> None:
+    server = QueueServer(account.url, account.key)
+    create_job(server, JobName(account.entity, PROJECT, "train", "latest"), image_job("example.org/train:1").job)
+    server.close()
+    page = visitor.sign_in(account.key, f"/{account.entity}/{PROJECT}")
+    page.get_by_role("link", name="Jobs of this project").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text(f"{account.entity}/{PROJECT}/train:latest")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("v0")

@@ -1,5 +1,6 @@
 """Signing in on the web pages, what a browser keeps of it, and what the server's pages are made safe by."""
 
+import requests
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
@@ -64,3 +65,20 @@ def test_a_key_that_is_revoked_meanwhile_signs_its_user_out(visitor: Visitor, ac
         page = visitor.sign_in(made["key"])
         api.mutate("deleteApiKey", "success", id=made["apiKey"]["id"])
     expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_a_user_makes_a_key_and_revokes_it(visit: Visit, account: Account) -> None:
+    page = visit().sign_in(account.key, "/authorize")
+    page.get_by_text("Make a key").first.click()
+    page.get_by_label("What it is for").fill("my laptop")
+    page.get_by_role("button", name="Make a key").click()
+    made = page.locator("p.done code").inner_text()
+    visit().sign_in(made)
+    row = page.get_by_role("row", name="my laptop")
+    row.get_by_role("button", name="Revoke").click()
+    row.get_by_role("button", name="Revoke it").click()
+    expect(row).to_have_count(0)
+    asked = requests.post(
+        f"{account.url}/graphql", json={"query": "{ viewer { name } }"}, auth=("api", made), timeout=10
+    )
+    assert asked.status_code == 401

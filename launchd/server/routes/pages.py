@@ -16,14 +16,17 @@ from starlette.types import Scope
 WEB_PATH = "/launchd/web"
 PAGE_PATHS = (
     "/",
+    "/authorize",
     "/{entity}/launch",
     "/{entity}/launch/{queue}",
     "/{entity}/launch/items/{item}",
     "/{entity}/{project}",
+    "/{entity}/{project}/workspace",
+    "/{entity}/{project}/jobs",
     "/{entity}/{project}/runs/{run}",
     "/{entity}/{project}/sweeps/{sweep}",
 )
-"""The addresses of pages. W&B's clients print those of queues, projects, runs and sweeps."""
+"""The addresses of pages. W&B's clients print those of keys, projects, jobs, runs and sweeps."""
 
 _DIRECTORY = Path(__file__).parents[1] / "web"
 _HEADERS = {

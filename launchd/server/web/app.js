@@ -6,6 +6,8 @@ import { useAction, useLive } from "./live.js";
 import { addressOf, Loading, Said } from "./parts.js";
 import { currentKey, forgetKey } from "./session.js";
 import { Item } from "./pages/item.js";
+import { Jobs } from "./pages/jobs.js";
+import { Keys } from "./pages/keys.js";
 import { Project } from "./pages/project.js";
 import { Queue } from "./pages/queue.js";
 import { Queues } from "./pages/queues.js";
@@ -23,7 +25,10 @@ const PAGES = [
   ["{entity}/launch", Queues],
   ["{entity}/launch/items/{id}", Item],
   ["{entity}/launch/{id}", Queue],
+  ["authorize", Keys],
   ["{entity}/{project}", Project],
+  ["{entity}/{project}/workspace", Project],
+  ["{entity}/{project}/jobs", Jobs],
   ["{entity}/{project}/runs/{run}", Run],
   ["{entity}/{project}/sweeps/{sweep}", Project],
 ];
@@ -93,7 +98,7 @@ function Head({ viewer, entity, go, signOut }) {
         <input type="search" aria-label="Find an item" placeholder="Item, run or name" required minlength="2" value=${word} onInput=${(event) => setWord(event.target.value)} />
         <button class="plain" disabled=${isBusy}>Find</button>
       </form>
-      <span class="user">${viewer.name} <button class="plain" onClick=${signOut}>Sign out</button></span>
+      <span class="user"><a href="/authorize" title="API keys">${viewer.name}</a> <button class="plain" onClick=${signOut}>Sign out</button></span>
     </header>
     <${Said} said=${said} />`;
 }

@@ -9,6 +9,7 @@ export const addressOf = {
   queue: (entity, queue) => `/${part(entity)}/launch/${part(queue)}`,
   item: (entity, item) => `/${part(entity)}/launch/items/${part(item)}`,
   project: (entity, project) => `/${part(entity)}/${part(project)}`,
+  jobs: (entity, project) => `/${part(entity)}/${part(project)}/jobs`,
   run: (entity, project, run) => `/${part(entity)}/${part(project)}/runs/${part(run)}`,
 };
 

@@ -34,6 +34,7 @@ export function Project({ entity, project, sweep = null }) {
       ${live.data && html`
         <${Table} columns=${["Run", "State", "Author", "Host", "Begun", ...metrics]} rows=${runs.map((run) => row(entity, project, run, metrics))}
           empty=${sweep ? "The sweep has no run yet." : "The project has no run yet."} />
+        ${!sweep && html`<p><a href=${addressOf.jobs(entity, project)}>Jobs of this project</a></p>`}
         ${runs.length === RUNS && html`<p class="quiet">The ${RUNS} newest.</p>`}
         <${Commands} commands=${commands(entity, project, sweep)} />`}
     </main>`;

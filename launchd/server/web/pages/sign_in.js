@@ -45,6 +45,7 @@ export function SignIn({ onSignedIn }) {
         <${Said} said=${said} />
       </form>
       <p class="quiet">Each user's keys are made with <code>launchd key create</code>, the first one by an administrator
-        of this server, with <code>launchd user create</code>. A <code>launchd up</code> prints where its key is.</p>
+        of this server, with <code>launchd user create</code>. A <code>launchd up</code> prints where its key is.
+        Further keys are made on the web page, at <code>/authorize</code>.</p>
     </main>`;
 }
