@@ -119,9 +119,16 @@ def _create(engine: Engine, name: str, config: dict[str, Any], platform: str | N
             if error.status == CONFLICT or engine.inspect(name) is not None:
                 return
             if number == len(tried):
-                raise SubmitError(f"The container engine refused the job's container: {error.explanation}.") from error
+                raise SubmitError(
+                    f"The container engine refused the job's container: {error.explanation}.", hint=_hint(config)
+                ) from error
         else:
             return
+
+
+def _hint(config: Mapping[str, Any]) -> str | None:
+    names_command = "Entrypoint" in config or "Cmd" in config
+    return None if names_command else "The job names no command: the image has to have one of its own."
 
 
 def _own(engine: Engine, name: str) -> Container:

@@ -66,12 +66,14 @@ def parse_image(text: str) -> ImageName:
     if _ID.fullmatch(text):
         return ImageName(id=text)
     match = _REFERENCE.fullmatch(text) if len(text) <= _LONGEST else None
-    if match is None:
+    repository = "" if match is None else _in_full(text.partition("@")[0].removesuffix(f":{match['tag']}"))
+    path = repository.partition("/")[2]
+    # What stands first may be no registry, in whose name letters may be large.
+    if match is None or path != path.lower():
         raise InvalidSpec(
             f"{text[:_LONGEST]!r} is no name of a container image.",
             hint="It has the form [REGISTRY/]NAME[:TAG], in small letters.",
         )
-    repository = _in_full(text.partition("@")[0].removesuffix(f":{match['tag']}"))
     return ImageName(repository, match["tag"] or "latest", match["digest"])
 
 

@@ -183,6 +183,8 @@ class LocalContainerRunner(Runner):
                 return act()
             except EngineForbidden:
                 raise
+            except EngineError as error:
+                raise SourceError(f"The container engine refused to answer: {error.explanation}.") from error
             except RunnerUnavailable as error:
                 if time.monotonic() > deadline:
                     raise
@@ -198,7 +200,12 @@ class LocalContainerRunner(Runner):
             return _handle(launch.name, ended.container)
         image = launch.build.image or ""
         self._hold_image(parse_image(image))
-        container = create_container(self._engine, self._order, launch, self._granted_request(image))
+        request = self._granted_request(image)
+        try:
+            container = create_container(self._engine, self._order, launch, request)
+        except EngineError as error:
+            # About a question beside the creation: it may have been made.
+            raise RunnerUnavailable(f"The container engine refused to answer: {error.explanation}.") from error
         if container.state.status == CREATED:
             self._start(launch.name, container.id)
         return _handle(launch.name, container.id)

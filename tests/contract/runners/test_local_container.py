@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
 from ipc.gpus import AMD, Gpu
 from ipc.handles import Handle
 from ipc.policy_rules import ContainerRules
@@ -26,8 +26,9 @@ from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, QUIT_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.waiting import wait_until
+from workers.context import JobContext
 from workers.docker import device_watch, records
-from workers.docker.engine import Engine
+from workers.docker.engine import Engine, EngineError
 from workers.docker.records import StartRecord
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -463,6 +464,38 @@ def test_a_frozen_engine_is_away(make_job: JobMaker, engine: TestEngine, monkeyp
         engine.thaw()
 
     assert runner.inspect(handle).state is JobState.RUNNING
+
+
+def test_what_the_engine_refuses_before_there_is_a_container_is_a_sentence(make_job: JobMaker) -> None:
+    """It has more rules for names than this agent."""
+    image = "a" * 300
+    job = make_job(image=image)
+
+    with pytest.raises(SourceError, match=r"The container engine refused to answer: .*more than 255 characters"):
+        job.runner().fetch_image(image, JobContext(job.order, "key", lambda _event: None))
+
+
+def test_an_engine_that_refuses_a_question_beside_the_creation_is_asked_again(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("sleep 60")
+    runner = job.runner()
+
+    def refuse(*_: Any) -> None:
+        raise EngineError(500, "the engine is not itself")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(Engine, "inspect", refuse)
+        with pytest.raises(RunnerUnavailable, match="the engine is not itself"):
+            runner.submit(job.launch)
+    runner.submit(job.launch)
+
+
+def test_an_image_without_a_command_is_a_sentence(make_job: JobMaker) -> None:
+    with pytest.raises(SubmitError, match="No command") as failure:
+        make_job(command=()).submit()
+
+    assert failure.value.hint == "The job names no command: the image has to have one of its own."
 
 
 # -- the output
