@@ -57,6 +57,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PAUSED = "paused"
+_GPU_HINT = (
+    "An engine needs the NVIDIA Container Toolkit, or CDI's description of the GPUs, to give them to a container."
+)
 #: What an image may say in its settings, in bytes.
 MAX_SETTINGS_BYTES = 1 << 20
 #: How often an engine that does not answer is asked again before a job has started, in seconds.
@@ -219,7 +222,10 @@ class LocalContainerRunner(Runner):
             if seen is not None and seen.state.status != CREATED:
                 return
             discard(self._engine, container_id)
-            raise SubmitError(f"The container {name} could not be started: {error.explanation}.") from error
+            raise SubmitError(
+                f"The container {name} could not be started: {error.explanation}.",
+                hint=_GPU_HINT if self._order.gpus else None,
+            ) from error
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job's container; one that was never started is removed, and counts for nothing.

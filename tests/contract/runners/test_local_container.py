@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
-from ipc.gpus import AMD, Gpu
+from ipc.gpus import AMD, NVIDIA, Gpu
 from ipc.handles import Handle
 from ipc.policy_rules import ContainerRules
 from ipc.settings import JobsConfig
@@ -615,6 +615,18 @@ def test_threads_are_left_alone(make_job: JobMaker) -> None:
 
 
 # -- GPUs
+
+
+def test_an_engine_that_can_give_no_gpus_is_told_with_what_it_lacks(make_job: JobMaker, engine: TestEngine) -> None:
+    job = make_job("true", gpus=1)
+    runner = job.runner()
+    runner.take_gpus(msgspec.structs.replace(job.order, gpus=(Gpu("GPU-a", vendor=NVIDIA),), gpu_lease=1))
+
+    with pytest.raises(SubmitError, match="could not be started") as failure:
+        runner.submit(job.launch)
+
+    assert "NVIDIA Container Toolkit" in (failure.value.hint or "")
+    assert engine.containers() == {}
 
 
 @pytest.mark.root
