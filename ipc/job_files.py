@@ -3,9 +3,9 @@
 Owns their names and what their presence says; their content belongs to the process that writes them. Writes nothing.
 """
 
-import fcntl
-import os
 from pathlib import Path
+
+from ipc.file_locks import is_held
 
 #: The job's output; rotated, it is ``output.log.1`` and so on.
 OUTPUT_FILE = "output.log"
@@ -42,13 +42,6 @@ def was_submitted(directory: Path) -> bool:
 def is_locked(directory: Path) -> bool:
     """Return whether a shim holds the lock."""
     try:
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+        return is_held(directory / LOCK_FILE)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ipc.file_locks import is_held
 from ipc.trees import remove_tree
 from workers.context import JobContext
 
@@ -61,17 +62,10 @@ def _set_aside(areas: Path) -> Iterator[Path]:
 
 def _is_free(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return not is_held(path)
     except FileNotFoundError:
         # Its build has ended just now.
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ipc.file_locks import is_held
 from ipc.trees import remove_job_directory, remove_tree
 from launchd.agent.control.client import SOCKET_NAME
 from launchd.config import default_state_dir
@@ -54,13 +55,9 @@ def _remove_old(parent: Path) -> None:
 
 def _is_in_use(directory: Path) -> bool:
     try:
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        return is_held(directory / _LOCK, shared=True)
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
+        # Nothing is known: its program may live.
         return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -23,6 +23,21 @@ def test_old_directories_are_removed_and_those_in_use_stay(tmp_path: Path) -> No
     os.close(other)
 
 
+def test_a_directory_stays_whose_lock_cannot_be_looked_at(tmp_path: Path) -> None:
+    unknown, missing = tmp_path / "00-unknown", tmp_path / "00-missing"
+    missing.mkdir()
+    unknown.mkdir()
+    (unknown / "caller.lock").symlink_to("caller.lock")
+    for number in range(KEPT_DIRECTORIES):
+        (tmp_path / f"1{number:02}-old").mkdir()
+
+    _, lock = new_directory(tmp_path)
+
+    assert unknown.exists()
+    assert not missing.exists()
+    os.close(lock)
+
+
 def test_the_socket_has_a_path_that_is_short_enough(tmp_path: Path) -> None:
     assert socket_dir(Path("/run/x")) == Path("/run/x/run")
     elsewhere = socket_dir(tmp_path / ("x" * 100))
