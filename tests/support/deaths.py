@@ -16,7 +16,8 @@ Start = Callable[..., AgentProcess]
 
 #: Failpoints that are about a job at any target; those of the shim are a local process's, others a build's.
 OF_ANY_TARGET = [name for name in FAILPOINTS if not name.startswith(("shim.", "pod_build."))]
-#: Failpoints of the supervisor that are about no single job: an error there ends the supervisor.
+#: Failpoints of the supervisor that are about no single job: an error there ends the supervisor, or stays with what the
+#: server has taken, which is sent again at the next start.
 ABOUT_NO_JOB = ("supervisor.adopting", "supervisor.reported")
 ADOPTING = "supervisor.adopting"
 
@@ -49,7 +50,11 @@ def keep_agent_alive(
     wait_until(fired.exists, timeout=patience, what=f"the failpoint {fired.name}")
     if contained or not fired.name.startswith("supervisor."):
         return
-    wait_until(lambda: agent.exit_code() is not None or agent.is_stopped(), what="the supervisor died or hung")
+    goes_on = "The agent met an unexpected error and goes on."
+    wait_until(
+        lambda: agent.exit_code() is not None or agent.is_stopped() or goes_on in opened.log(),
+        what="the supervisor died or hung, or says that it goes on",
+    )
     agent.kill()
     (start or opened.start_agent)(**environ)
 
