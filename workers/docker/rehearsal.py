@@ -15,11 +15,15 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ipc.policy_rules import ContainerRules, PolicyRules
 from ipc.run_spec import RunSpec
 from ipc.targets import LOCAL_CONTAINER
 from workers.docker.container import NAME_LABEL
 from workers.processes import die_with_parent
 from workers.rehearsal import NAME
+
+#: A directory of every host.
+_MOUNTED = "/usr"
 
 SPEC = RunSpec(
     "entity",
@@ -27,8 +31,9 @@ SPEC = RunSpec(
     "run",
     LOCAL_CONTAINER,
     docker_image="registry.example/image:1",
-    resource_args={LOCAL_CONTAINER: {"env": ["A=1"]}},
+    resource_args={LOCAL_CONTAINER: {"env": ["A=1"], "volume": f"{_MOUNTED}:/mounted:ro"}},
 )
+POLICY = PolicyRules(containers=ContainerRules(mounts=(_MOUNTED,)))
 
 _SOCKET = "engine"
 _LOOKS = 2
@@ -88,6 +93,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     server: _Server
 
     def do_GET(self) -> None:
@@ -125,9 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: dict[str, Any] | bytes) -> None:
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        # As engines send what is long, or not at its end yet.
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
 
 
 def _container(status: str) -> dict[str, Any]:

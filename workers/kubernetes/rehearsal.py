@@ -39,7 +39,12 @@ clusters: [{name: one, cluster: {server: "http://127.0.0.1:PORT"}}]
 users: [{name: one, user: {token: none}}]
 contexts: [{name: one, context: {cluster: one, user: one, namespace: default}}]
 """
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+_WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+#: A log comes in pieces.
+_PIECE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    b"%x\r\n%b\r\n0\r\n\r\n"
+)
 _METADATA = {
     "name": "job",
     "namespace": "default",
@@ -113,7 +118,7 @@ class _Scripted(ApiConnection):
         with self._far:
             method, path, _ = self._far.recv(1 << 16).split(b" ", 2)
             body = self._answer(method.decode(), path.decode())
-            self._far.sendall(_HEAD % len(body) + body)
+            self._far.sendall((_PIECE if b"/log?" in path else _WHOLE) % (len(body), body))
         return super().getresponse()
 
 

@@ -44,7 +44,7 @@ from workers.docker.mounted_project import has_project
 from workers.docker.output import LogCopy
 from workers.docker.pull import bring
 from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
-from workers.docker.rehearsal import SPEC, rehearsed_engine
+from workers.docker.rehearsal import POLICY, SPEC, rehearsed_engine
 from workers.docker.request import ContainerRequest
 from workers.docker.stop_signals import USUAL_STOP_SIGNAL
 from workers.docker.usage import UsageWatch
@@ -99,7 +99,7 @@ class LocalContainerRunner(Runner):
     @contextmanager
     def _rehearsed(cls, order: WorkOrder, context: JobContext) -> Iterator[Runner]:  # noqa: ARG003 (the interface's)
         with rehearsed_engine(Path(order.directory)) as address:
-            runner = cls(msgspec.structs.replace(order, docker=DockerConfig(host=address)))
+            runner = cls(msgspec.structs.replace(order, docker=DockerConfig(host=address), policy=POLICY))
             yield runner
             runner._close()
 
