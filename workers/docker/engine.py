@@ -251,7 +251,7 @@ class Engine:
         """Return the image that the engine has under ``reference``, or ``None``."""
         try:
             found = self._ask("GET", f"/images/{_named(reference)}/json")
-            return msgspec.convert(found | {"SettingsBytes": len(json.dumps(found.get("Config")))}, Image)
+            return msgspec.convert(found | {"SettingsBytes": len(msgspec.json.encode(found.get("Config")))}, Image)
         except EngineError as error:
             if error.status == NOT_FOUND:
                 return None
@@ -272,7 +272,7 @@ class Engine:
         """Return the size of a file in a container, in bytes; 0 for one that is not there."""
         with self._answering():
             told = self._header(f"/containers/{_named(container)}/archive", {"path": path}, _FILE_HEADER)
-        return int(json.loads(b64decode(told))["size"]) if told else 0
+        return int(msgspec.json.decode(b64decode(told))["size"]) if told else 0
 
     def stats(self, container: str) -> Any:
         """Return what the engine counts of a container that runs, as it gives that."""
