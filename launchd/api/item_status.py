@@ -70,7 +70,12 @@ def describe_ending(status: str, stage: str | None, message: str | None, otherwi
     """
     verb = status if status in ("failed", "crashed") else f"was {status}"
     where = f" at stage {stage}" if stage else ""
-    return verb + where + (f": {message.rstrip('.')}." if message else otherwise)
+    return verb + where + (f": {_ended(message)}" if message else otherwise)
+
+
+def _ended(message: str) -> str:
+    """Return a message with its full stop, or with its own question mark."""
+    return message if message.endswith("?") else f"{message.rstrip('.')}."
 
 
 def why_never(server: QueueServer, submission: Submission) -> str | None:
