@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-PAUSED = "paused"
+RUNNING, PAUSED = "running", "paused"
 _GPU_HINT = (
     "An engine needs the NVIDIA Container Toolkit, or CDI's description of the GPUs, to give them to a container."
 )
@@ -293,7 +293,7 @@ class LocalContainerRunner(Runner):
             self._overuse = OveruseRecord(message)
             with suppress(OSError):
                 records.write_overuse(self._directory, self._overuse)
-            self._try(lambda: self._engine.kill(container.id, signal.SIGKILL.name))
+            self._try(container, lambda: self._engine.kill(container.id, signal.SIGKILL.name))
 
     def _find_project(self, container: Container) -> None:
         """Have what the job writes into its project measured, where that is mounted: no engine counts it."""
@@ -336,8 +336,9 @@ class LocalContainerRunner(Runner):
             self._note_stop(StopRecord(grace_seconds, self._clock.now()))
         if container.state.status == PAUSED:
             # A frozen process hears no signal.
-            self._try(lambda: self._engine.unpause(container.id))
-        self._try(lambda: self._engine.kill(container.id, container.config.stop_signal or USUAL_STOP_SIGNAL))
+            self._try(container, lambda: self._engine.unpause(container.id))
+        own = container.config.stop_signal or USUAL_STOP_SIGNAL
+        self._try(container, lambda: self._engine.kill(container.id, own))
         self._ends.wake_after(grace_seconds)
 
     def _note_stop(self, stop: StopRecord) -> None:
@@ -355,7 +356,7 @@ class LocalContainerRunner(Runner):
 
     def _enforce(self, stop: StopRecord, container: Container) -> None:
         if self._seconds_left(stop) <= 0:
-            self._try(lambda: self._engine.kill(container.id, signal.SIGKILL.name))
+            self._try(container, lambda: self._engine.kill(container.id, signal.SIGKILL.name))
         else:
             # For a worker that has taken the job over.
             self._ends.wake_after(self._seconds_left(stop))
@@ -425,9 +426,15 @@ class LocalContainerRunner(Runner):
                 return gone  # type: ignore[no-any-return]
             raise RunnerUnavailable(f"The container engine refused to answer: {error.explanation}.") from error
 
-    def _try(self, act: Callable[[], None]) -> None:
-        """Do what a container that has just ended refuses."""
-        self._asked(act)
+    def _try(self, container: Container, act: Callable[[], None]) -> None:
+        """Do what a container that has just ended refuses; by what status, engines differ in."""
+        try:
+            self._asked(act)
+        except RunnerUnavailable:
+            seen = self._asked(lambda: self._engine.inspect(container.id))
+            # Podman has a word more for what has ended and is not cleared up yet.
+            if seen is not None and seen.state.status in (RUNNING, PAUSED):
+                raise
 
 
 def _handle(name: str, container_id: str) -> Handle:

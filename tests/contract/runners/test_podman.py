@@ -16,6 +16,7 @@ from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_e
 from tests.support.engine import TestEngine, image_of
 from tests.support.podman import running_podman
 from tests.support.waiting import wait_until
+from workers.context import JobContext
 from workers.docker import disk_watch, upkeep
 from workers.docker.engine import Engine
 from workers.output import OutputWriter
@@ -81,6 +82,15 @@ def test_a_job_is_stopped_by_force_after_the_grace(make_job: JobMaker) -> None:
     assert follower.finish(20)
 
 
+def test_a_job_that_ends_while_it_is_stopped_is_no_trouble_of_its_engine(make_job: JobMaker) -> None:
+    """Podman refuses a signal to what has ended by the status of an error of its own."""
+    runner, handle = make_job("sleep 60").submit()
+
+    runner.cancel(handle, 0)
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    runner.cancel(handle, 0)
+
+
 def test_it_is_started_once_and_found_by_its_name(make_job: JobMaker) -> None:
     job = make_job("echo once; sleep 1")
 
@@ -121,7 +131,9 @@ def test_arguments_limits_and_the_user_have_their_effect(make_job: JobMaker, tmp
 
 def test_an_image_does_not_have_its_engine_look_after_it_all_the_time(make_job: JobMaker, podman: TestEngine) -> None:
     with image_of(podman, "HEALTHCHECK --interval=1s CMD true") as image:
-        make_job("sleep 60", image=image).submit()
+        job = make_job("sleep 60", image=image)
+        job.runner().fetch_image(image, JobContext(job.order, "key", lambda _event: None))
+        job.submit()
         (container,) = podman.containers().values()
         podman.remove_containers()
 
