@@ -1,14 +1,21 @@
 """Reads a job's output: rotated files in order, bytes as they are, also while they are written.
 
-The writer renames ``output.log`` to ``output.log.1``, that to ``output.log.2`` and so on, the oldest first.
+The writer renames ``output.log`` to ``output.log.1``, that to ``output.log.2`` and so on, the oldest first. What a job
+put in the place of one is passed over.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ipc.plain_files import open_plain
+
 CHUNK_BYTES = 64 * 1024
+
+#: Errors of a file that is gone by now, and of a link, a socket and anything else that is no plain file.
+_PASSED_OVER = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EINVAL)
 
 
 class OutputReader:
@@ -52,21 +59,25 @@ class OutputReader:
     def _newest_first(self) -> Iterator[BinaryIO]:
         # A rotation meanwhile moves files in the direction of this loop: one may be seen twice, none is missed.
         last = None
-        for number in range(self._highest_number() + 2):
+        for number in self._numbers():
             path = self._newest.with_name(f"{self._newest.name}.{number}") if number else self._newest
             try:
-                file = path.open("rb", buffering=0)
-            except FileNotFoundError:
-                continue
+                file = open_plain(path)
+            except OSError as error:
+                if error.errno in _PASSED_OVER:
+                    continue
+                raise
             if _identity(file) == last:
                 file.close()
                 continue
             last = _identity(file)
             yield file
 
-    def _highest_number(self) -> int:
+    def _numbers(self) -> list[int]:
+        """Return the numbers of files, 0 for the newest, each with the one that a rotation gives it meanwhile."""
         names = (path.name.rpartition(".")[2] for path in self._newest.parent.glob(f"{self._newest.name}.*"))
-        return max((int(name) for name in names if name.isdecimal()), default=0)
+        numbers = {0, *(int(name) for name in names if name.isdecimal())}
+        return sorted(numbers | {number + 1 for number in numbers})
 
 
 def _identity(file: BinaryIO) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Reading a job's output while it is written and rotated."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,26 @@ def test_what_was_removed_unread_is_passed_over(reader: OutputReader, output: Ou
         output.rotate(files=3)
         output.write(b"%d" % number)
     assert read(reader) == b"234"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "link"])
+@pytest.mark.parametrize("name", ["output.log", "output.log.2"])
+def test_what_a_job_put_in_the_place_of_output_is_passed_over(
+    reader: OutputReader, output: Output, name: str, kind: str
+) -> None:
+    output.newest.with_name("output.log.1").write_bytes(b"older")
+    path = output.newest.with_name(name)
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "link":
+            path.symlink_to("/etc/hostname")
+    assert read(reader) == b"older"
+
+
+def test_a_file_with_a_huge_number_costs_no_time(reader: OutputReader, output: Output) -> None:
+    output.write(b"newest")
+    output.newest.with_name(f"output.log.{10**15}").write_bytes(b"oldest ")
+    assert read(reader) == b"oldest newest"
