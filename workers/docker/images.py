@@ -19,6 +19,7 @@ _REFERENCE = re.compile(
     re.ASCII,
 )
 _ID = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_SHORT_ID = re.compile(rf"{re.escape(DEFAULT_REGISTRY)}/{_OFFICIAL}/[0-9a-f]{{12,64}}:latest", re.ASCII)
 _LONGEST = 512
 
 
@@ -37,6 +38,11 @@ class ImageName(msgspec.Struct, frozen=True):
     def is_pinned(self) -> bool:
         """Whether the name stands for one content for ever."""
         return self.id is not None or self.digest is not None
+
+    @property
+    def may_be_short_id(self) -> bool:
+        """Whether what was written may have been meant as the beginning of an id, which no engine is asked for."""
+        return _SHORT_ID.fullmatch(str(self)) is not None
 
     def __str__(self) -> str:
         """Return the name in full, as an engine takes it for no other image."""

@@ -18,6 +18,7 @@ from workers.docker.request import ContainerRequest
 #: Values of the flag `pull`; the first is what counts where it is left out, as with W&B's agent.
 ALWAYS, NEVER = "always", "never"
 
+_ID_HINT = "An image is named by its id as sha256: with all 64 digits, as `docker images --no-trunc` has it."
 #: A pull leaves so many bytes of the engine's disk to others.
 LEAST_FREE_BYTES = 1 << 30
 
@@ -122,7 +123,7 @@ def bring(
         pull(engine, image, request.platform, context, context.order.docker.pull_no_progress_seconds, auth)
     except PullFailed as error:
         if present is None:
-            raise SourceError(str(error), hint=error.hint) from error
+            raise SourceError(str(error), hint=_ID_HINT if image.may_be_short_id else error.hint) from error
         context.warn(f"{error} The one that this host has was taken.", "agent")
         return None
     pulled = engine.image(str(image))

@@ -475,6 +475,15 @@ def test_what_the_engine_refuses_before_there_is_a_container_is_a_sentence(make_
         job.runner().fetch_image(image, JobContext(job.order, "key", lambda _event: None))
 
 
+def test_a_short_id_is_told_from_a_name(make_job: JobMaker) -> None:
+    image = "abcdef123456"
+    job = make_job(image=image)
+
+    with pytest.raises(SourceError) as failure:
+        job.runner().fetch_image(image, JobContext(job.order, "key", lambda _event: None))
+    assert "sha256: with all 64 digits" in (failure.value.hint or "")
+
+
 def test_an_engine_that_refuses_a_question_beside_the_creation_is_asked_again(
     make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,20 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "may_be"),
+    [
+        ("abcdef123456", True),
+        ("a" * 64, True),
+        ("abcdef12345", False),
+        ("abcdef123456:1", False),
+        ("me/abcdef123456", False),
+    ],
+)
+def test_what_may_have_been_meant_as_an_id(text: str, may_be: bool) -> None:
+    assert parse_image(text).may_be_short_id is may_be
+
+
+@pytest.mark.parametrize(
     ("pattern", "image", "matches"),
     [
         ("*", "anything:1", True),
