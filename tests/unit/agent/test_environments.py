@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from ipc.diagnosis import About, Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
 from ipc.settings import BuilderConfig, EnvironmentConfig, KubernetesConfig
 from launchd.agent import environments
-from launchd.agent.environments import Environments, ask_workers, questions
+from launchd.agent.environments import Environments, ask_workers, order_of_no_job, questions
 from launchd.config import AgentConfig, LaunchdConfig, PolicyConfig
 from tests.support.fake_kubernetes import fake_kubernetes
+from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.support.waiting import wait_until
 
 PLAIN = AgentConfig(queues=("q",), launchd=LaunchdConfig(state_dir="/s", runtime_dir="/r"))
@@ -154,6 +155,39 @@ def test_a_kubeconfig_that_is_no_yaml_is_a_sentence(tmp_path: Path) -> None:
 
 
 # -- a process that may load SDKs
+
+
+class _Metadata(QuietHandler):
+    """The metadata service of Google Cloud, as a pod with an identity there sees it (workload identity of GKE)."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the name in the standard library
+        answers = {
+            "/": b"",
+            "/computeMetadata/v1/project/project-id": b"pods-project",
+            "/computeMetadata/v1/instance/service-accounts/default/token": (
+                b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'
+            ),
+            "/computeMetadata/v1/instance/service-accounts/default/": (
+                b'{"email": "pod@pods-project.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}'
+            ),
+        }
+        found = answers.get(self.path.partition("?")[0])
+        kind = "application/json" if found and found.startswith(b"{") else "text/plain"
+        headers = {"Metadata-Flavor": "Google", "Content-Type": kind}
+        self.answer(404 if found is None else 200, found or b"", headers)
+
+
+def test_a_pods_identity_at_google_is_used(tmp_path: Path) -> None:
+    with serving(LocalServer(_Metadata)) as metadata:
+        place = metadata.url.removeprefix("http://")
+        environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "GCE_METADATA_HOST": place, "GCE_METADATA_IP": place}
+        cloud = EnvironmentConfig("gcp", "us-central1")
+        answer = ask_workers(CloudUse(cloud, order_of_no_job(PLAIN, None)), environ)
+
+    assert answer == Usable(
+        "This host speaks to Google Cloud as pod@pods-project.iam.gserviceaccount.com, in the project pods-project and"
+        " the region us-central1."
+    )
 
 
 def test_a_cluster_says_what_it_grants(tmp_path: Path) -> None:
