@@ -1,12 +1,12 @@
 """Reading a job's output while it is written and rotated."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from launchd.agent.output_reader import OutputReader
+from tests.support.odd_files import ODD_KINDS, put_odd_file
 
 
 class Output:
@@ -86,20 +86,13 @@ def test_what_was_removed_unread_is_passed_over(reader: OutputReader, output: Ou
     assert read(reader) == b"234"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "directory", "link"])
+@pytest.mark.parametrize("kind", ODD_KINDS)
 @pytest.mark.parametrize("name", ["output.log", "output.log.2"])
 def test_what_a_job_put_in_the_place_of_output_is_passed_over(
     reader: OutputReader, output: Output, name: str, kind: str
 ) -> None:
     output.newest.with_name("output.log.1").write_bytes(b"older")
-    path = output.newest.with_name(name)
-    match kind:
-        case "pipe":
-            os.mkfifo(path)
-        case "directory":
-            path.mkdir()
-        case "link":
-            path.symlink_to("/etc/hostname")
+    put_odd_file(output.newest.with_name(name), kind)
     assert read(reader) == b"older"
 
 

@@ -1,11 +1,11 @@
 """Only plain files are opened, and none is waited for."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from ipc.plain_files import open_plain
+from tests.support.odd_files import ODD_KINDS, put_odd_file
 
 
 def descriptors() -> int:
@@ -20,16 +20,11 @@ def test_a_file_is_opened_by_either_kind_of_path(tmp_path: Path) -> None:
             assert file.read() == b"content"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "directory", "link", "nothing"])
+@pytest.mark.parametrize("kind", [*ODD_KINDS, "nothing"])
 def test_anything_else_is_an_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "name"
-    match kind:
-        case "pipe":
-            os.mkfifo(path)
-        case "directory":
-            path.mkdir()
-        case "link":
-            path.symlink_to("/etc/hostname")
+    if kind != "nothing":
+        put_odd_file(path, kind)
     before = descriptors()
     with pytest.raises(OSError, match="name"):
         open_plain(path)
