@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.compiled import compile_sources
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
@@ -81,6 +82,7 @@ def private_bytes(pid: int) -> int:
 
 
 def run_all(testbed: Testbed, cluster: FakeKubernetes, jobs: int, timeout: float) -> list[str]:
+    compile_sources()
     testbed.start_agent()
     items = [push(testbed) for _ in range(jobs)]
 

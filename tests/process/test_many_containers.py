@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from ipc.settings import MIB
+from tests.support.compiled import compile_sources
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
@@ -57,6 +58,7 @@ def private_mebibytes(pid: int) -> float:
 def test_fifty_containers_at_once_all_finish_and_the_agent_stays_small(
     testbed: Testbed, engine: TestEngine, shared: Path
 ) -> None:
+    compile_sources()
     agent = testbed.start_agent()
     items = [push(testbed, WAITING, volume=f"{shared}:/shared") for _ in range(CONTAINERS)]
     wait_until(lambda: running(testbed) == CONTAINERS, 200, "all jobs run")
