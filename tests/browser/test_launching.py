@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -14,7 +15,6 @@ from tests.support.server import Account, running_server
 from tests.support.testbed import QUEUE, Testbed, make_testbed
 from tests.support.waiting import patience
 
-LONG = patience(30) * 1000
 ROLES: tuple[Literal["textbox", "spinbutton", "combobox"], ...] = ("textbox", "spinbutton", "combobox")
 
 
@@ -23,6 +23,11 @@ def testbed(tmp_path_factory: pytest.TempPathFactory, account: Account) -> Itera
     with make_testbed(tmp_path_factory.mktemp("bed"), account) as opened:
         opened.client.create_queue(opened.entity, "by-hand")
         yield opened
+
+
+def long() -> float:
+    """How long a job may take, in milliseconds."""
+    return patience(30) * 1000
 
 
 def queue_page(visitor: Visitor, testbed: Testbed, queue: str = QUEUE) -> Page:
@@ -55,11 +60,11 @@ def test_a_command_is_launched_and_its_output_read_as_it_comes(visitor: Visitor,
     page = queue_page(visitor, testbed)
     launch(page, What="A command of the host", Command=f"sh -c 'echo begun; {gate.wait}; echo over'", Name="by hand")
     page.get_by_role("link", name="item ").click()
-    expect(state_of(page)).to_have_text("running", timeout=LONG)
+    expect(state_of(page)).to_have_text("running", timeout=long())
     output = page.locator("pre.output")
-    expect(output).to_have_text("begun\n", timeout=LONG)
+    expect(output).to_have_text("begun\n", timeout=long())
     gate.open()
-    expect(state_of(page)).to_have_text("finished", timeout=LONG)
+    expect(state_of(page)).to_have_text("finished", timeout=long())
     expect(output).to_have_text("begun\nover\n")
     expect(page.get_by_text("That is all of it.")).to_be_visible()
     assert page.get_by_role("button", name="Stop").count() == 0
@@ -69,12 +74,12 @@ def test_a_job_is_stopped_after_a_question(visitor: Visitor, testbed: Testbed) -
     testbed.start_agent()
     item = testbed.push("sleep", "600")
     page = visitor.sign_in(testbed.server.key, f"/{testbed.entity}/launch/items/{item}")
-    expect(state_of(page)).to_have_text("running", timeout=LONG)
+    expect(state_of(page)).to_have_text("running", timeout=long())
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Leave it").click()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Stop it").click()
-    expect(state_of(page)).to_have_text("stopped", timeout=LONG)
+    expect(state_of(page)).to_have_text("stopped", timeout=long())
     assert testbed.wait_over([item])[0].stop_reason == "asked for on the web page"
 
 
@@ -88,7 +93,7 @@ def test_a_failure_says_why_and_is_launched_again(visitor: Visitor, testbed: Tes
     page.get_by_role("link", name="item ").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("third")
     assert item not in page.url
-    expect(state_of(page)).to_have_text("failed", timeout=LONG)
+    expect(state_of(page)).to_have_text("failed", timeout=long())
 
 
 def test_a_waiting_item_says_why_and_a_paused_queue_says_by_whom(visitor: Visitor, testbed: Testbed) -> None:
@@ -96,12 +101,13 @@ def test_a_waiting_item_says_why_and_a_paused_queue_says_by_whom(visitor: Visito
     page = queue_page(visitor, testbed)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text(f"paused by {testbed.entity}")).to_be_visible()
-    page.goto(f"{visitor.url}/{testbed.entity}/launch/items/{item}")
+    queue = page.url
+    visitor.open(f"/{testbed.entity}/launch/items/{item}")
     expect(page.get_by_role("list", name="Why")).to_contain_text("was paused by")
-    page.go_back()
+    visitor.open(urlsplit(queue).path)
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("paused by")).to_have_count(0)
-    page.goto(f"{visitor.url}/{testbed.entity}/launch/items/{item}")
+    visitor.open(f"/{testbed.entity}/launch/items/{item}")
     expect(page.get_by_role("list", name="Why")).to_contain_text("No living agent serves queue")
 
 
@@ -207,6 +213,6 @@ def test_a_page_says_that_its_server_is_away_and_goes_on_when_it_is_back(visitor
         page = visitor.sign_in(server.key)
         page.get_by_role("heading", name="Agents").wait_for()
         server.kill()
-        expect(page.get_by_role("alert").first).to_contain_text("The queue server does not answer.", timeout=LONG)
+        expect(page.get_by_role("alert").first).to_contain_text("The queue server does not answer.", timeout=long())
         server.start()
-        expect(page.get_by_role("alert")).to_have_count(0, timeout=LONG)
+        expect(page.get_by_role("alert")).to_have_count(0, timeout=long())

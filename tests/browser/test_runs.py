@@ -43,6 +43,7 @@ def test_a_run_shows_its_curves_summary_and_configuration(visitor: Visitor, acco
     expect(page.get_by_role("heading", level=1)).to_contain_text("first try")
     expect(page.get_by_role("img")).to_have_accessible_name("loss: from 1 to 0.1, between 0.1 and 1")
     expect(page.locator("main")).to_contain_text("0.25")
+    expect(page.locator("main")).to_contain_text(f"launchd run show {account.entity}/{PROJECT}/{run}")
     assert "hidden" not in page.content()
 
 

@@ -1,5 +1,6 @@
 """Signing in on the web pages, what a browser keeps of it, and what the server's pages are made safe by."""
 
+import pytest
 import requests
 from playwright.sync_api import expect
 
@@ -8,18 +9,22 @@ from tests.support.browsers import Visitor
 from tests.support.server import Account
 
 
-def test_a_wrong_key_is_refused_in_a_sentence(visitor: Visitor) -> None:
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [("x" * 40, "This server does not know the key."), ("\u00fc\u4e16", "An API key has letters and digits alone.")],
+)
+def test_a_wrong_key_is_refused_in_a_sentence(visitor: Visitor, key: str, sentence: str) -> None:
     page = visitor.open()
-    page.get_by_label("API key").fill("x" * 40)
+    page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_have_text("This server does not know the key.")
+    expect(page.get_by_role("alert")).to_have_text(sentence)
 
 
 def test_a_user_signs_in_where_a_link_led_and_is_not_asked_again(visitor: Visitor, account: Account) -> None:
     path = f"/{account.entity}/launch"
     page = visitor.sign_in(account.key, path)
     expect(page.get_by_role("heading", level=1)).to_have_text(account.entity)
-    page.reload()
+    visitor.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text(account.entity)
     assert page.url == f"{visitor.url}{path}"
 
@@ -45,8 +50,8 @@ def test_a_key_is_kept_for_a_tab_and_for_longer_where_that_is_wished(visit: Visi
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()
     for visitor, wish in ((passing, "Sign in"), (staying, "Sign out")):
-        tab = visitor.new_tab()
-        tab.goto(visitor.url)
+        tab = visitor.page = visitor.new_tab()
+        visitor.open()
         expect(tab.get_by_role("button", name=wish)).to_be_visible()
 
 
@@ -55,7 +60,7 @@ def test_who_signs_out_leaves_no_key_behind(visitor: Visitor, account: Account) 
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_visible()
     assert page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])") == "[{},{}]"
-    page.reload()
+    visitor.reload()
     expect(page.get_by_label("API key")).to_be_visible()
 
 

@@ -1,10 +1,10 @@
 """A real browser, Chromium, at the web pages of a queue server."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
 
 from tests.support.parts import missing_part
 from tests.support.waiting import patience
@@ -17,6 +17,9 @@ ARGUMENTS = (
 )
 WAIT_SECONDS = 15.0
 
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+LOADS = 5
+
 
 class Visitor:
     """Somebody with a browser of their own: nothing that another visitor's browser keeps is in it.
@@ -28,6 +31,7 @@ class Visitor:
     def __init__(self, browser: Browser, url: str) -> None:
         self.url = url
         self.mistakes: list[str] = []
+        self._lost = 0
         self.context = browser.new_context()
         self.context.set_default_timeout(patience(WAIT_SECONDS) * 1000)
         self.page = self.new_tab()
@@ -37,12 +41,17 @@ class Visitor:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.mistakes.append(str(error)))
         page.on("console", self._note)
+        page.on("requestfailed", self._count_lost)
         return page
 
     def open(self, path: str = "/") -> Page:
         """Go to an address of the server."""
-        self.page.goto(f"{self.url}{path}")
+        self._load(lambda: self.page.goto(f"{self.url}{path}"))
         return self.page
+
+    def reload(self) -> None:
+        """Load the page anew."""
+        self._load(self.page.reload)
 
     def sign_in(self, key: str, path: str = "/") -> Page:
         """Go to an address and sign in there."""
@@ -51,6 +60,25 @@ class Visitor:
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("button", name="Sign out").wait_for()
         return page
+
+    def _load(self, action: Callable[[], object]) -> None:
+        """Load a page, again where the browser lost a part of it.
+
+        Chromium gives up what is under way when the machine gets or loses a network, which tests with containers make.
+        """
+        for _ in range(LOADS):
+            lost = self._lost
+            try:
+                action()
+            except Error as error:
+                if NETWORK_CHANGED not in error.message:
+                    raise
+            else:
+                if self._lost == lost:
+                    return
+
+    def _count_lost(self, request: Request) -> None:
+        self._lost += NETWORK_CHANGED in (request.failure or "")
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:

@@ -42,7 +42,7 @@ function NewKey({ onMade }) {
   const make = (event) => {
     event.preventDefault();
     act(async () => {
-      setMade((await graphql(MAKE, { input: { description: description.trim(), role } })).generateApiKey.key);
+      setMade((await graphql(MAKE, { input: { description: description.trim(), role } }, { mayRepeat: false })).generateApiKey.key);
       setDescription("");
       onMade();
     });

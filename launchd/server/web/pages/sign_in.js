@@ -7,8 +7,11 @@ import { Said } from "../parts.js";
 import { keepKey } from "../session.js";
 
 async function check(key) {
+  if (!/^[\x21-\x7e]+$/.test(key)) {
+    throw new Error("An API key has letters and digits alone.");
+  }
   try {
-    await graphql("query Viewer { viewer { name } }", {}, key);
+    await graphql("query Viewer { viewer { name } }", {}, { key });
   } catch (error) {
     // The server's sentence is about the settings of programs.
     throw error.status === 401 ? new Error("This server does not know the key.") : error;
