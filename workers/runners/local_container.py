@@ -61,7 +61,7 @@ _GPU_HINT = (
     "An engine needs the NVIDIA Container Toolkit, or CDI's description of the GPUs, to give them to a container."
 )
 #: What an image may say in its settings, in bytes.
-MAX_SETTINGS_BYTES = 1 << 20
+MAX_SETTINGS_BYTES = 512 << 10
 #: How often an engine that does not answer is asked again before a job has started, in seconds.
 RETRY_SECONDS = 2.0
 #: Between two looks at a log whose end is not the container's.
