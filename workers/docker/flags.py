@@ -258,7 +258,7 @@ def _scalar(key: str, value: Any) -> str:
             return str(value)
         case _:
             raise InvalidSpec(
-                f"{_place(key)} must be a text, a number, true, or a list of texts.",
+                f"{_place(key)} must be text, a number, true, or a list of texts.",
                 hint='Write variables and the like as a list, as in ["NAME=VALUE"].',
             )
 

@@ -110,4 +110,4 @@ def _text(value: Any, place: str) -> str | None:
         case str():
             return value
         case _:
-            raise InvalidSpec(f"{place} in resource_args.kubernetes must be a text.")
+            raise InvalidSpec(f"{place} in resource_args.kubernetes must be text.")

@@ -218,8 +218,8 @@ def test_an_unknown_flag_is_named_with_the_nearest(key: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("env", {"A": "1"}, "must be a text"),
-        ("volume", [["/a:/b"]], "must be a text"),
+        ("env", {"A": "1"}, "must be text"),
+        ("volume", [["/a:/b"]], "must be text"),
         ("memory", True, "must have a value"),
         ("memory", "lots", "must be a number of bytes"),
         ("cpus", "-1", "must be a number of processors"),
