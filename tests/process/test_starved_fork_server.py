@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 #: A program with two workers: one from before the shortage, and one from after it.
 PROGRAM = """
-import os, sys
+import os, sys, time
 from multiprocessing import connection
 from pathlib import Path
 from ipc.bootstrap import WorkerNotForked, fork_server_pid, spawn_worker, start_fork_server
@@ -39,8 +39,11 @@ starved.unlink()
 second, later = spawn()
 assert fork_server_pid() == server
 assert earlier.exitcode is None
-open_before = len(os.listdir(f"/proc/{server}/fd"))
-print("descriptors", open_before)
+# It closes those of a request only after its answer.
+deadline = time.monotonic() + 20
+while (descriptors := len(os.listdir(f"/proc/{server}/fd"))) >= 16 and time.monotonic() < deadline:
+    time.sleep(0.05)
+print("descriptors", descriptors)
 for end, process in ((first, earlier), (second, later)):
     end.close()
     process.join(20)

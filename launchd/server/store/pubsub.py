@@ -75,8 +75,11 @@ class PubSub:
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
-                async with connection:
+                try:
                     await act(connection)
+                finally:
+                    # At once: as a context manager it asks the database first, and a second cancellation ends that.
+                    await connection.close()
             except psycopg.Error as error:
                 logger.info("The connection for wake-ups is lost.", extra={"error": " ".join(str(error).split())})
                 await asyncio.sleep(_RETRY_SECONDS)
