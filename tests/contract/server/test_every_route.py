@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.client
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -98,6 +99,14 @@ def test_every_file_of_the_pages_is_served_with_their_headers(server: RunningSer
         assert (answer.status_code, answer.content) == (200, (root / file).read_bytes())
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert not file.endswith(".js") or answer.headers["Content-Type"].startswith("text/javascript")
+
+
+def test_pages_and_server_know_the_same_addresses() -> None:
+    script = (Path(pages.__file__).parents[1] / "web/app.js").read_text()
+    known = re.findall(r'^  \["([^"]+)", \w+\],$', script, re.MULTILINE)
+    plain = {re.sub(r"\{\w+\}", "{}", path) for path in known}
+    assert {re.sub(r"\{\w+\}", "{}", path.removeprefix("/")) for path in PAGE_PATHS} - plain == {""}
+    assert len(plain) == len(PAGE_PATHS) - 1
 
 
 def test_the_library_of_the_pages_is_the_one_that_was_published() -> None:
