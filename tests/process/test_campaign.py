@@ -81,7 +81,9 @@ def test_each_item_is_claimed_and_finished_exactly_once(
     assert len(set(pushed)) == len(pushed) == campaign.items
     taken = collections.Counter(item for claimer in claimers for item in claimer.runs)
     assert taken == collections.Counter(pushed)
-    assert min(len(claimer.runs) for claimer in claimers) > 0, "everybody had a share"
+    # In a short campaign, an agent that a death has made wait for long may find nothing left.
+    without = sum(not claimer.runs for claimer in claimers)
+    assert without <= (0 if campaign is LONG else AGENTS // 4), "nearly everybody had a share"
     check_store(ServerSettings(data_dir=servers[0].data_dir, database=database), claimers, campaign.items)
 
 
