@@ -18,6 +18,8 @@ def test_a_wrong_key_is_refused_in_a_sentence(visitor: Visitor, key: str, senten
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_have_text(sentence)
+    # What an empty page says stands only where the scripts are missing.
+    assert page.get_by_text("Loading").count() == 0
 
 
 def test_a_user_signs_in_where_a_link_led_and_is_not_asked_again(visitor: Visitor, account: Account) -> None:
