@@ -8,7 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_BELOW = "/storage/"
+LINKS_BELOW = "/storage/"
+"""Where a signed link is the whole permission, on any page."""
 _ALLOWED = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, PUT",
@@ -25,7 +26,7 @@ class AnyOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
-        if scope["type"] != "http" or not scope["path"].startswith(_BELOW):
+        if scope["type"] != "http" or not scope["path"].startswith(LINKS_BELOW):
             await self._app(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await Response(status_code=204, headers=_ALLOWED)(scope, receive, send)

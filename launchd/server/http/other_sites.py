@@ -7,11 +7,10 @@ page that a job serves on another port of the host. Browsers say where a request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from launchd.server.http.any_origin import LINKS_BELOW
 from launchd.server.http.responses import error_response
 
 _ELSEWHERE = ("cross-site", "same-site")
-_BELOW = "/storage/"
-"""A signed link is the whole permission, on any page; see `any_origin`."""
 
 
 class OtherSites:
@@ -31,7 +30,7 @@ class OtherSites:
 
 def _is_of_another_site(scope: Scope) -> bool:
     headers = Headers(scope=scope)
-    if headers.get("sec-fetch-site") not in _ELSEWHERE or scope["path"].startswith(_BELOW):
+    if headers.get("sec-fetch-site") not in _ELSEWHERE or scope["path"].startswith(LINKS_BELOW):
         return False
     is_link = headers.get("sec-fetch-mode") == "navigate" and scope["method"] in ("GET", "HEAD")
     return not is_link

@@ -1,9 +1,9 @@
 // Parts that several pages have.
 
-import { html, useEffect } from "./vendor/htm-preact-3.1.1.js";
+import { html, useEffect, useState } from "./vendor/htm-preact-3.1.1.js";
 import { age, localTime, secondsBetween } from "./format.js";
 
-/** Addresses of pages. W&B's clients print those of queues, runs and projects. */
+/** Addresses of pages. W&B's clients print those of projects, jobs and runs. */
 export const addressOf = {
   queues: (entity) => `/${part(entity)}/launch`,
   queue: (entity, queue) => `/${part(entity)}/launch/${part(queue)}`,
@@ -32,6 +32,22 @@ export const Ago = ({ at }) => (at ? html`<time datetime=${at} title=${localTime
 export function Said({ said }) {
   return said ? html`<p class=${said.isError ? "error" : "done"} role=${said.isError ? "alert" : "status"}>${said.sentence}</p>` : null;
 }
+
+/** A button that asks once more; `act` is done where the answer is yes. */
+export function Sure({ word, question = "", yes, no, isBusy, act }) {
+  const [isAsked, setAsked] = useState(false);
+  const confirm = () => {
+    setAsked(false);
+    act();
+  };
+  return isAsked
+    ? html`${question} <button onClick=${confirm}>${yes}</button> <button class="plain" onClick=${() => setAsked(false)}>${no}</button>`
+    : html`<button class="plain" disabled=${isBusy} onClick=${() => setAsked(true)}>${word}</button>`;
+}
+
+/** A link to an item that was just pushed, if one was. */
+export const Pushed = ({ entity, item }) => item && html`
+  <p class="done" role="status">Pushed: <a href=${addressOf.item(entity, item)}>item ${item}</a>.</p>`;
 
 /** What is shown while a page has nothing to show yet, and where it is out of date. */
 export function Loading({ live }) {

@@ -5,6 +5,9 @@ import { graphql } from "./api.js";
 /** The project that holds an entity's queues, by W&B's convention. */
 export const QUEUE_PROJECT = "model-registry";
 
+/** W&B's names of priorities, by their numbers. */
+export const PRIORITIES = ["critical", "high", "medium", "low"];
+
 const PUSH = `mutation Push($input: PushToRunQueueByNameInput!) { pushToRunQueueByName(input: $input) { runQueueItemId } }`;
 
 /** Push a run spec; `more` are further values of the input. Returns the item's id. */

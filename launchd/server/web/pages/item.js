@@ -5,14 +5,14 @@ import { graphql } from "../api.js";
 import { age, localTime, secondsBetween } from "../format.js";
 import { useAction, useLive } from "../live.js";
 import { Output } from "../output.js";
-import { addressOf, Ago, Commands, Facts, Loading, quoted, Said, State, useTitle } from "../parts.js";
+import { addressOf, Ago, Commands, Facts, Loading, Pushed, quoted, Said, State, Sure, useTitle } from "../parts.js";
 import { newPushKey, push } from "../pushing.js";
 import { again, commandOf, masked, titleOf } from "../run_spec.js";
 
 const ITEM = `query Item($id: ID!, $entity: String!) {
   entity(name: $entity) { readOnly }
   launchRunQueueItem(id: $id) {
-    id state status phase message stage exitCode author priority runSpec queueName entityName gpus associatedRunId
+    id state status phase stage exitCode author priority runSpec queueName entityName gpus associatedRunId
     createdAt leasedAt startedAt finishedAt launchAgentId stopRequested stopReason
     why { code sentence } warnings { stage message createdAt }
   }
@@ -68,18 +68,14 @@ function Why({ item }) {
 }
 
 function Stop({ item, reload }) {
-  const [isSure, setSure] = useState(false);
   const [act, said, isBusy] = useAction();
   const stop = () => act(async () => {
-    setSure(false);
     const { stopRunQueueItem: answer } = await graphql(STOP, { input: { runQueueItemId: item.id, reason: "asked for on the web page" } });
     reload();
     return answer.message;
   });
   return html`
-    <p>${isSure
-      ? html`Stop it? <button onClick=${stop}>Stop it</button> <button class="plain" onClick=${() => setSure(false)}>Leave it</button>`
-      : html`<button class="plain" disabled=${isBusy} onClick=${() => setSure(true)}>Stop</button>`}</p>
+    <p><${Sure} word="Stop" question="Stop it?" yes="Stop it" no="Leave it" isBusy=${isBusy} act=${stop} /></p>
     <${Said} said=${said} />`;
 }
 
@@ -95,7 +91,7 @@ function Again({ item }) {
   return html`
     <p><button class="plain" disabled=${isBusy} onClick=${launch}>Launch again</button></p>
     <${Said} said=${said} />
-    ${launched && html`<p class="done" role="status">Pushed: <a href=${addressOf.item(item.entityName, launched)}>item ${launched}</a>.</p>`}`;
+    <${Pushed} entity=${item.entityName} item=${launched} />`;
 }
 
 function factsOf(entity, item, agent) {

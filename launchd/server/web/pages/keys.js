@@ -3,10 +3,10 @@
 import { html, useState } from "../vendor/htm-preact-3.1.1.js";
 import { graphql } from "../api.js";
 import { useAction, useLive } from "../live.js";
-import { Ago, Commands, Loading, Said, Table, useTitle } from "../parts.js";
+import { Ago, Commands, Loading, Said, Sure, Table, useTitle } from "../parts.js";
 
 const KEYS = `query KeysOfViewer {
-  viewer { name keyRole apiKeys { edges { node { id description role createdAt lastUsedAt } } } }
+  viewer { name apiKeys { edges { node { id description role createdAt lastUsedAt } } } }
 }`;
 const MAKE = `mutation MakeKey($input: GenerateApiKeyInput!) { generateApiKey(input: $input) { key } }`;
 const REVOKE = `mutation RevokeKey($input: DeleteApiKeyInput!) { deleteApiKey(input: $input) { success } }`;
@@ -71,15 +71,12 @@ function row(key, reload) {
 }
 
 function Revoke({ id, reload }) {
-  const [isSure, setSure] = useState(false);
   const [act, said, isBusy] = useAction();
   const revoke = () => act(async () => {
     await graphql(REVOKE, { input: { id } });
     reload();
   });
   return html`
-    ${isSure
-      ? html`<button disabled=${isBusy} onClick=${revoke}>Revoke it</button> <button class="plain" onClick=${() => setSure(false)}>Keep it</button>`
-      : html`<button class="plain" onClick=${() => setSure(true)}>Revoke</button>`}
+    <${Sure} word="Revoke" yes="Revoke it" no="Keep it" isBusy=${isBusy} act=${revoke} />
     <${Said} said=${said} />`;
 }

@@ -3,8 +3,8 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-3.1.1.js";
 import { graphql } from "../api.js";
 import { useAction } from "../live.js";
-import { addressOf, Said } from "../parts.js";
-import { newPushKey, push } from "../pushing.js";
+import { Pushed, Said } from "../parts.js";
+import { newPushKey, PRIORITIES, push } from "../pushing.js";
 import { specOf } from "../run_spec.js";
 
 const VARIABLES = `query TemplateVariables($entity: String!, $id: ID!) {
@@ -18,8 +18,7 @@ const KINDS = {
 };
 /** What shares the GPUs of its host. */
 const WITH_GPUS = ["local-process", "local-container"];
-const PRIORITIES = ["critical", "high", "medium", "low"];
-const USUAL_PRIORITY = 2;
+const USUAL_PRIORITY = PRIORITIES.indexOf("medium");
 const EMPTY = { source: "", version: "", command: "", args: "", gpus: "", project: "", name: "", config: "", priority: USUAL_PRIORITY };
 
 /** The form, closed until it is opened. */
@@ -80,7 +79,7 @@ export function LaunchForm({ entity, queue, onLaunched }) {
         </label>
         <button disabled=${isBusy}>Launch</button>
         <${Said} said=${said} />
-        ${launched && html`<p class="done" role="status">Pushed: <a href=${addressOf.item(entity, launched)}>item ${launched}</a>.</p>`}
+        <${Pushed} entity=${entity} item=${launched} />
       </form>
     </details>`;
 }

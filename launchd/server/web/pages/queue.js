@@ -5,7 +5,7 @@ import { graphql } from "../api.js";
 import { age, secondsBetween } from "../format.js";
 import { useAction, useLive } from "../live.js";
 import { addressOf, Ago, Commands, Loading, quoted, Said, State, Table, useTitle } from "../parts.js";
-import { QUEUE_PROJECT } from "../pushing.js";
+import { PRIORITIES, QUEUE_PROJECT } from "../pushing.js";
 import { commandOf, titleOf } from "../run_spec.js";
 import { LaunchForm } from "./launch_form.js";
 
@@ -22,13 +22,12 @@ const ITEMS_OF_QUEUE = `query ItemsOfQueue($entity: String!, $project: String!, 
   project(name: $project, entityName: $entity) {
     runQueue(name: $queue) {
       runQueueItems(first: $first) { edges { node {
-        id state status phase author priority runSpec createdAt startedAt finishedAt gpus fitsNoAgent stopRequested
+        id state status author priority runSpec createdAt startedAt finishedAt gpus fitsNoAgent stopRequested
       } } }
     }
   }
 }`;
 const PAUSE = `mutation Pause($input: SetRunQueuePausedInput!) { setRunQueuePaused(input: $input) { success } }`;
-const PRIORITIES = ["critical", "high", "medium", "low"];
 const FILTERS = { all: () => true, waiting: isWaiting, "at agents": isHeld, ended: (item) => !isWaiting(item) && !isHeld(item) };
 
 /** The page. */

@@ -14,7 +14,7 @@ const QUEUES = `query Queues($entity: String!, $project: String!) {
   }
   launchAgents(entityName: $entity) {
     id name hostname agentStatus stopPolling stopPollingBy version secondsSinceHeartbeat queueNames gpus { free total }
-    heldItems(first: 20) { id state runSpec status phase }
+    heldItems(first: 20) { id runSpec status }
   }
   models(entityName: $entity, first: 100) { edges { node { name } } }
 }`;

@@ -13,8 +13,8 @@ const SAMPLES = 300;
 const RUN = `query Run($entity: String!, $project: String!, $run: String!) {
   project(name: $project, entityName: $entity) {
     run(name: $run) {
-      name displayName state host createdAt heartbeatAt exitcode tags group jobType sweepName notes commit config
-      summaryMetrics historyKeys historyLineCount user { username } runInfo { program args python gpu gpuCount }
+      name displayName state host createdAt heartbeatAt exitcode tags group sweepName notes commit config
+      summaryMetrics historyKeys user { username } runInfo { program args python gpu gpuCount }
       alerts(first: 10) { title text severity createdAt }
     }
   }
