@@ -28,11 +28,16 @@ class HealthCheck(msgspec.Struct, frozen=True, rename="pascal"):
     start_period: int = 0
     retries: int = 0
 
+    @property
+    def has_probes(self) -> bool:
+        """Whether the engine looks at all."""
+        return bool(self.test and self.test[0] != NO_PROBES)
+
 
 def calmed(check: HealthCheck | None, least_seconds: float) -> HealthCheck | None:
     """Return ``check`` with pauses that are long enough; ``None`` where they are so already."""
     least = int(least_seconds * _SECOND)
-    if check is None or not least or not check.test or check.test[0] == NO_PROBES:
+    if check is None or not least or not check.has_probes:
         return None
     raised = msgspec.structs.replace(
         check, interval=_raised(check.interval, least), start_interval=_raised(check.start_interval, least)
@@ -47,12 +52,12 @@ def _raised(pause: int, least: int) -> int:
 
 def warning(image: str, check: HealthCheck | None, asked: Mapping[str, Any], least_seconds: float) -> str | None:
     """Return a sentence where an image's pauses are too short and its job, which ``asked`` for others, keeps them."""
-    if check is None or asked.get("Test") == [NO_PROBES]:
+    if check is None or not check.has_probes or asked.get("Test") == [NO_PROBES]:
         return None
     pauses = {"Interval": check.interval, "StartInterval": check.start_interval}
     kept = [pause for field, pause in pauses.items() if pause and field not in asked]
     shortest = max(0, min(kept, default=0)) / _SECOND
-    if not kept or shortest >= least_seconds or not check.test or check.test[0] == NO_PROBES:
+    if not kept or shortest >= least_seconds:
         return None
     return (
         f"The image {image} has its health checked every {shortest:g} s; on this host that is done every"
