@@ -15,6 +15,7 @@ from launchd.agent.cleanup import Cleanup
 from launchd.agent.configuration import Configuration
 from launchd.agent.control.handler import ControlHandler
 from launchd.agent.control.server import ControlServer
+from launchd.agent.delivery_events import DeliveryEvents
 from launchd.agent.engine_upkeep import EngineUpkeep
 from launchd.agent.environments import Environments
 from launchd.agent.errors import AgentBroken, CannotStart
@@ -105,8 +106,9 @@ def compose(
     configuration = Configuration(loaded, reload, locks, controller, pool, registration, notifier)
     mode = AgentMode(session, pool, table, outbox, configuration, notifier)
     publication = Publication(session, registration, controller, table, outbox, journal, commits, configuration, mode)
+    deliveries = DeliveryEvents(outbox)
     server_events = ServerEvents(
-        session, registration, health, controller, outbox, publication, configuration, mode, notifier
+        session, registration, health, controller, deliveries, publication, configuration, mode, notifier
     )
 
     # What looks at the whole.
@@ -120,6 +122,7 @@ def compose(
         Task("deadlines", controller.check_deadlines),
         *([Task("GPUs", gpus.pool.tick)] if gpus.pool is not None else []),
         Task("watches", job_watches.tick),
+        Task("deliveries", deliveries.take_up),
         Task("cleanup", old_jobs.clear, CLEANUP_SECONDS),
         Task("container engine", lambda: engine_upkeep.look(configuration.in_force.launchd)),
         Task("environments", lambda: environments.look(configuration.in_force)),

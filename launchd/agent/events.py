@@ -196,8 +196,11 @@ class ThreadDied(msgspec.Struct, frozen=True):
     error: str
 
 
+#: What became of rows of the outbox.
+DeliveryEvent = Delivered | Undeliverable
+
 #: What the queue server says of items and of reports on them.
-ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | OutputWanted | Acknowledged | Delivered | Undeliverable
+ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | OutputWanted | Acknowledged | DeliveryEvent
 
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | DrainTakenBack | QueueError | ServerContact

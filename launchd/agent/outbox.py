@@ -5,6 +5,7 @@ The only writer of those rows: what changes on disk changes in memory with it. M
 
 from collections.abc import Sequence
 
+from ipc.messages import plain
 from launchd.agent.deliveries import DeliveryBody, JobOutcome, body_fields, decode_outcome, report_of
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal
@@ -85,7 +86,7 @@ class Outbox:
 
     def refused(self, ids: tuple[int, ...], reason: str, now: float) -> None:
         """Keep rows as dead letters, which the server will not take for ``reason``."""
-        self._rows.set_refused(ids, reason, now)
+        self._rows.set_refused(ids, plain(reason), now)
         # Not before they are found as dead letters: else an item could seem to have no outcome.
         self._journal.on_commit(lambda: self._forget(ids))
 

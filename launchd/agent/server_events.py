@@ -3,12 +3,9 @@
 Decides which part of the agent an event is for; what becomes of a job is the job controller's. Main thread only.
 """
 
-import logging
-import time
-
-from ipc.failpoints import hit
 from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.configuration import Configuration
+from launchd.agent.delivery_events import DeliveryEvents
 from launchd.agent.errors import CannotStart
 from launchd.agent.events import (
     Acknowledged,
@@ -31,14 +28,11 @@ from launchd.agent.events import (
 )
 from launchd.agent.job_controller import JobController
 from launchd.agent.mode import AgentMode
-from launchd.agent.outbox import Outbox
 from launchd.agent.publication import Publication
 from launchd.agent.server_link.health import ServerHealth
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.client.queue_server import HeldByServer, StopRequest
 from launchd.daemon.systemd import SystemdNotifier
-
-log = logging.getLogger(__name__)
 
 
 class ServerEvents:
@@ -50,7 +44,7 @@ class ServerEvents:
         registration: AgentRegistration,
         health: ServerHealth,
         controller: JobController,
-        outbox: Outbox,
+        deliveries: DeliveryEvents,
         publication: Publication,
         configuration: Configuration,
         mode: AgentMode,
@@ -60,7 +54,7 @@ class ServerEvents:
         self._registration = registration
         self._health = health
         self._controller = controller
-        self._outbox = outbox
+        self._deliveries = deliveries
         self._publication = publication
         self._configuration = configuration
         self._mode = mode
@@ -118,18 +112,8 @@ class ServerEvents:
                 self._on_items_unknown(items)
             case OutputWanted(items):
                 self._publication.supply_outputs(items)
-            case Delivered(ids):
-                hit("supervisor.reported")
-                self._outbox.delivered(ids)
-            case Undeliverable(ids, reason):
-                self._on_undeliverable(ids, reason)
-
-    def _on_undeliverable(self, ids: tuple[int, ...], reason: str) -> None:
-        log.error(
-            "The queue server does not take what it was told; `launchd outbox` shows it.",
-            extra={"why": reason, "deliveries": list(ids)},
-        )
-        self._outbox.refused(ids, reason, time.time())
+            case Delivered() | Undeliverable():
+                self._deliveries.on_event(event)
 
     def _on_items_unknown(self, items: tuple[HeldByServer, ...]) -> None:
         if self._session.registered is not None:
