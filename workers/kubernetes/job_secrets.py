@@ -15,6 +15,10 @@ from workers.registries import load_registry
 from workers.registries.credentials import auth_file
 from workers.registries.names import split
 
+#: What follows the workload's name in the names of its Secrets; nothing does in that of its key. One pattern for all:
+#: each worker would have to compile one of its own, which costs it a quarter of a megabyte.
+_OWN_SUFFIX = re.compile(r"(-pull|-code-\d+)?")
+
 
 def key_secret(workload: str, key: str) -> Object:
     """Return the Secret that holds the job's own key; its name is the workload's."""
@@ -40,8 +44,8 @@ def pull_secret(workload: str, image: str | None, order: WorkOrder) -> Object | 
 
 def names_in(body: Object, workload: str) -> set[str]:
     """Return the names of the Secrets of a workload that its object names."""
-    pattern = re.compile(rf"{re.escape(workload)}(-pull|-code-\d+)?")
-    return {text for text in _texts(body.get("spec")) if pattern.fullmatch(text)}
+    named = (text for text in _texts(body.get("spec")) if text.startswith(workload))
+    return {text for text in named if _OWN_SUFFIX.fullmatch(text, len(workload))}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ipc.policy_rules import KubernetesRules
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from workers.kubernetes.arguments import Arguments, read_arguments
+from workers.kubernetes.job_secrets import names_in
 from workers.kubernetes.manifest import SECURITY_CONTEXT, Content, workload_object
 from workers.kubernetes.names import object_name
 from workers.kubernetes.status import judge_custom, judge_job
@@ -258,3 +259,12 @@ def test_what_has_no_effect_is_named(manifest: dict[str, Any], ignored: list[str
 
 def test_what_is_for_the_agent_is_not_in_the_manifest() -> None:
     assert "launchd" not in made({"launchd": {"max_runtime_seconds": 60}})
+
+
+def test_the_secrets_of_a_job_are_told_from_those_of_another() -> None:
+    own = (WORKLOAD, f"{WORKLOAD}-pull", f"{WORKLOAD}-code-0", f"{WORKLOAD}-code-12")
+    others = (f"{WORKLOAD}0", f"{WORKLOAD}-code-", f"{WORKLOAD}-pull-2", f"a{WORKLOAD}", "launch", "")
+
+    named = names_in({"spec": {"volumes": [{"secret": {"secretName": name}} for name in (*own, *others)]}}, WORKLOAD)
+
+    assert named == set(own)
