@@ -10,14 +10,11 @@ from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
 from workers.images.build_area import open_build_area
 from workers.images.contents import copy_project
-from workers.kubernetes.archives import pack
+from workers.kubernetes.archives import CODE_ARCHIVE, pack
 from workers.sources import Project
 
 #: W&B's.
 DEFAULT_BASE_IMAGE = "python:3.12-slim"
-
-#: In the job's directory: its files, on their way to a pod.
-CODE_ARCHIVE = "code.tgz"
 
 #: What W&B's agent puts before the command of such a job: the first list of requirements there is gets installed.
 INSTALL = (

@@ -7,6 +7,8 @@ from typing import Any
 
 Object = dict[str, Any]
 
+#: What the archive with a job's files is called that no image has: in the job's directory, and where its pod finds it.
+CODE_ARCHIVE = "code.tgz"
 #: A Secret of Kubernetes' holds a MiB at most.
 PART_BYTES = 900 << 10
 #: How many Secrets the files of one job or build may take.

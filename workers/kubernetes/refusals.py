@@ -1,7 +1,12 @@
 """What a cluster's refusal of a job means to people."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ipc.errors import RunnerUnavailable, SubmitError
-from workers.kubernetes.api import BAD_REQUEST, FORBIDDEN, INVALID, NOT_FOUND, ApiRefusal
+from workers.kubernetes.api import BAD_REQUEST, CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, ApiRefusal
+
+T = TypeVar("T")
 
 _CORRECT = "Correct the queue's configuration, or the job's resource_args.kubernetes."
 RIGHTS_HINT = "The cluster's administrator grants the agent this right in the namespace (docs/kubernetes.md has all)."
@@ -29,3 +34,17 @@ def unanswered(refusal: ApiRefusal) -> RunnerUnavailable:
 def refused(refusal: ApiRefusal) -> SubmitError:
     """Return the error for a job that the cluster does not take."""
     return SubmitError(f"Kubernetes refused the job: {refusal.message}.", hint=_HINTS.get(refusal.status))
+
+
+def asked(question: Callable[[], T]) -> T | None:
+    """Return the cluster's answer, ``None`` where what is asked about is gone or another's.
+
+    Raises:
+        RunnerUnavailable: no answer, or a refusal that is about the agent and not about the job.
+    """
+    try:
+        return question()
+    except ApiRefusal as refusal:
+        if refusal.status in (NOT_FOUND, CONFLICT):
+            return None
+        raise unanswered(refusal) from refusal

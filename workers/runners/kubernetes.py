@@ -5,25 +5,15 @@ Secret with its key, belongs to it and goes with it. How the job stands is read 
 it over at any time.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from ipc.errors import (
-    HostError,
-    InvalidSpec,
-    JobCancelled,
-    PolicyRefused,
-    RunnerUnavailable,
-    SourceError,
-    SubmitError,
-)
+from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
@@ -32,9 +22,10 @@ from workers.builders import Build
 from workers.context import JobContext
 from workers.kubernetes import policy, records
 from workers.kubernetes.access import Access
-from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
-from workers.kubernetes.archives import MOST_PARTS, PART_BYTES, part_names, parts_of, volume_of
+from workers.kubernetes.api import CONFLICT, ApiRefusal, KubernetesApi
+from workers.kubernetes.archives import MOST_PARTS, PART_BYTES
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
+from workers.kubernetes.belongings import Belongings
 from workers.kubernetes.code_claim import find_code_claim
 from workers.kubernetes.discovery import JOBS, Kind, find_kind
 from workers.kubernetes.handles import (
@@ -47,31 +38,22 @@ from workers.kubernetes.handles import (
     pods_path,
     secrets_path,
 )
-from workers.kubernetes.job_secrets import key_secret, names_in, pull_secret
-from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_object
+from workers.kubernetes.job_secrets import key_secret, pull_secret
+from workers.kubernetes.manifest import KEY_VARIABLE, Content, workload_object
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
-from workers.kubernetes.refusals import refused, unanswered
+from workers.kubernetes.refusals import asked, refused
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.secret_objects import complete
-from workers.kubernetes.services import (
-    create_services,
-    own_services,
-    read_patience,
-    remove_services,
-    service_objects,
-    wait_until_ready,
-)
+from workers.kubernetes.services import read_patience
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
 from workers.kubernetes.taken import TakenPods
-from workers.macros import filled, macros_of
 from workers.output import OutputWriter
 from workers.rehearsal import rehearse
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
-T = TypeVar("T")
 Object = dict[str, Any]
 MakeApi = Callable[[Access, float], KubernetesApi]
 
@@ -84,11 +66,8 @@ LOOK_SECONDS = 75.0
 END_SECONDS = 0.5
 #: Likewise, while a job has not started.
 START_SECONDS = 2.0
-#: What the archive with a job's files is called, where no image has them.
-CODE_FILE = "code.tgz"
 #: Stands for an image that is not built yet.
 _IMAGE_TO_COME = "image-to-be-built"
-_SECRET_FIELDS = ("data", "stringData")
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -104,6 +83,7 @@ class KubernetesRunner(Runner):
         self._apis: dict[Access, KubernetesApi] = {}
         self._output = JobOutput(self._directory)
         self._taken = TakenPods(self._directory)
+        self._belongings = Belongings(order)
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
@@ -134,7 +114,7 @@ class KubernetesRunner(Runner):
         _refuse(policy.access_refusals(arguments, rules))
         self._api(arguments.access(self._order.kubernetes)).connect()
         _refuse(policy.refusals(arguments, self._namespace(arguments), rules))
-        services = self._service_manifests(image or "")
+        services = self._belongings.service_manifests(image or "")
         _refuse(policy.service_refusals(services, rules))
         claim = find_code_claim(self._order.kubernetes)
         if claim is not None:
@@ -151,14 +131,6 @@ class KubernetesRunner(Runner):
 
     def _arguments(self, image: str) -> Arguments:
         return read_arguments(self._order.spec, image, self._order.policy.kubernetes)
-
-    def _service_manifests(self, image: str) -> list[Object]:
-        given = [deepcopy(one) for one in self._order.spec.additional_services]
-        macros = macros_of(self._order.spec, image, self._order.policy.kubernetes.host_variables, os.environ)
-        return [filled(one, macros) for one in given]
-
-    def _services(self, content: Content, image: str) -> list[Object]:
-        return service_objects(self._service_manifests(image), self._order.spec, content)
 
     def _namespace(self, arguments: Arguments) -> str:
         own = arguments.namespace or self._order.kubernetes.namespace
@@ -217,60 +189,25 @@ class KubernetesRunner(Runner):
         api = self._api(access)
         pull = pull_secret(launch.name, launch.build.image, self._order)
         content = self._content(launch, namespace, pull)
-        code, parts = self._code(launch)
+        services = self._belongings.services(content, launch.build.image or "")
+        code, parts = self._belongings.code(launch)
         content = msgspec.structs.replace(content, code=code)
-        body = workload_object(arguments, content)
-        services = self._services(content, launch.build.image or "")
         keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
         secrets = [complete(one, content.labels, namespace) for one in keys if one is not None]
         try:
+            body = workload_object(arguments, content)
             kind = self._kind(api, arguments)
-            for secret in secrets:
-                self._ensure_secret(api, secret)
-            self._bring_services(api, services, launch.name, secrets)
-            created = self._create(api, kind, body, content, secrets)
+            self._belongings.bring(api, secrets, services, self._pause)
+            created = self._create(api, kind, body, content)
         except ApiRefusal as refusal:
-            self._remove_code(launch.name)
+            self._belongings.discard(api, secrets, services)
             raise refused(refusal) from refusal
         except (JobCancelled, SubmitError, InvalidSpec):
-            self._remove_code(launch.name)
+            self._belongings.discard(api, secrets, services)
             raise
         handle = handle_of(launch.name, access, kind, created)
-        self._own_secrets(api, kind, created)
-        own_services(api, services, owner_of(handle))
+        self._belongings.own(api, owner_of(handle), created, services)
         return handle
-
-    def _bring_services(self, api: KubernetesApi, services: list[Object], workload: str, secrets: list[Object]) -> None:
-        """Create the objects beside the job, and wait for them; where that fails, or the job is stopped, none stays."""
-        try:
-            create_services(api, services, workload)
-            seconds = read_patience(self._order)
-            if seconds:
-                wait_until_ready(api, services, seconds, self._pause)
-        except (JobCancelled, SubmitError, InvalidSpec, ApiRefusal):
-            remove_services(api, services, workload)
-            for secret in secrets:
-                self._remove_secret(api, secret["metadata"]["namespace"], secret["metadata"]["name"])
-            raise
-
-    def _code(self, launch: LaunchRequest) -> tuple[Code | None, tuple[Object, ...]]:
-        """Return the job's files as its pod gets them, and the Secrets that have them; nothing where an image does."""
-        if launch.build.code is None:
-            return None, ()
-        archive, image = Path(launch.build.code), launch.build.image or ""
-        claim = find_code_claim(self._order.kubernetes)
-        if claim is not None:
-            claim.put(archive, launch.name, CODE_FILE)
-            return Code(claim.volume, image, launch.place, launch.name), ()
-        parts = parts_of(archive, f"{launch.name}-code", CODE_FILE)
-        return Code(volume_of(parts), image, launch.place), parts
-
-    def _remove_code(self, name: str) -> None:
-        """Remove the job's files from the claim, where they are in one."""
-        with suppress(HostError):
-            claim = find_code_claim(self._order.kubernetes)
-            if claim is not None:
-                claim.remove(name)
 
     def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order
@@ -295,44 +232,18 @@ class KubernetesRunner(Runner):
     def _kind(api: KubernetesApi, arguments: Arguments) -> Kind:
         return JOBS if arguments.is_job else find_kind(api, arguments.manifest)
 
-    def _create(self, api: KubernetesApi, kind: Kind, body: Object, content: Content, secrets: list[Object]) -> Object:
+    @staticmethod
+    def _create(api: KubernetesApi, kind: Kind, body: Object, content: Content) -> Object:
         name = body["metadata"]["name"]
         try:
             return api.create(kind.path(content.namespace), body)
         except ApiRefusal as refusal:
             existing = api.find(kind.path(content.namespace, name)) if refusal.status == CONFLICT else None
             if existing is None:
-                for secret in secrets:
-                    self._remove_secret(api, content.namespace, secret["metadata"]["name"])
                 raise
             if existing["metadata"].get("labels", {}).get(NAME_LABEL) != content.workload:
                 raise SubmitError(f"The cluster has a {kind.kind} {name} already, and it is not this job's.") from None
             return existing
-
-    @staticmethod
-    def _ensure_secret(api: KubernetesApi, secret: Object) -> None:
-        """See to it that a Secret is there, and says this."""
-        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
-        try:
-            api.create(secrets_path(namespace), secret)
-        except ApiRefusal as refusal:
-            if refusal.status != CONFLICT:
-                raise
-            api.patch(secrets_path(namespace, name), {key: secret[key] for key in _SECRET_FIELDS if key in secret})
-
-    @staticmethod
-    def _own_secrets(api: KubernetesApi, kind: Kind, created: Object) -> None:
-        """Have the Secrets go with the object; without it, that with the key goes when the job has ended."""
-        metadata = created["metadata"]
-        owner = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata["name"], "uid": metadata["uid"]}
-        for name in names_in(created, metadata["labels"][NAME_LABEL]):
-            with suppress(ApiRefusal, RunnerUnavailable):
-                api.patch(secrets_path(metadata["namespace"], name), {"metadata": {"ownerReferences": [owner]}})
-
-    @staticmethod
-    def _remove_secret(api: KubernetesApi, namespace: str, name: str) -> None:
-        with suppress(ApiRefusal):
-            api.delete(secrets_path(namespace, name))
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job's object; without one, what was made for it is removed."""
@@ -342,30 +253,17 @@ class KubernetesRunner(Runner):
         arguments = self._arguments("")
         access, namespace = arguments.access(self._order.kubernetes), self._namespace(arguments)
         api = self._api(access)
-        kind = self._asked(lambda: self._kind(api, arguments))
+        kind = asked(lambda: self._kind(api, arguments))
         if kind is None:
             return None
-        found = self._asked(lambda: api.get(kind.path(namespace), labelSelector=selector(name)))
+        found = asked(lambda: api.get(kind.path(namespace), labelSelector=selector(name)))
         items = (found or {}).get("items") or ()
         if not items:
-            self._remove_what_was_made(api, namespace, name)
+            self._belongings.remove_all(api, namespace)
             return None
-        self._own_secrets(api, kind, items[0])
-        return handle_of(name, access, kind, items[0])
-
-    def _remove_services(self, api: KubernetesApi, namespace: str, name: str) -> None:
-        plain = Content(name, "", namespace, {}, environment={})
-        self._asked(lambda: remove_services(api, self._services(plain, self._order.spec.docker_image or ""), name))
-
-    def _remove_what_was_made(self, api: KubernetesApi, namespace: str, name: str) -> None:
-        """Remove what was made for a job that has no object; its files were created in order."""
-        self._remove_services(api, namespace, name)
-        self._remove_code(name)
-        for secret in (name, f"{name}-pull"):
-            self._asked(lambda one=secret: api.delete(secrets_path(namespace, one)))  # type: ignore[misc]
-        for part in part_names(f"{name}-code"):
-            if not self._asked(lambda one=part: api.delete(secrets_path(namespace, one))):  # type: ignore[misc]
-                return
+        handle = handle_of(name, access, kind, items[0])
+        self._belongings.own(api, owner_of(handle), items[0], [])
+        return handle
 
     # -- how it stands
 
@@ -377,7 +275,7 @@ class KubernetesRunner(Runner):
             # A worker that takes over an ended job has its output to bring.
             self._output.see(self._pods(api, handle), is_over=True)
             return _status(ended)
-        found = self._asked(lambda: api.find(path_of(handle)))
+        found = asked(lambda: api.find(path_of(handle)))
         if found is None or found["metadata"]["uid"] != handle.data["uid"]:
             self._output.see([], is_over=True)
             return self._end(handle, self._gone())
@@ -414,7 +312,7 @@ class KubernetesRunner(Runner):
 
     def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
         path, query = pods_path(handle), selector(handle.name)
-        return list((self._asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
+        return list((asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
 
     def _going_on(self, seen: Seen, pods: Sequence[Mapping[str, Any]]) -> Status:
         """Return how a living job stands; one that has run does not start a second time."""
@@ -455,13 +353,13 @@ class KubernetesRunner(Runner):
         if records.read_end(self._directory) is not None:
             return
         api = self._api_of(handle)
-        found = self._asked(lambda: api.find(path_of(handle)))
+        found = asked(lambda: api.find(path_of(handle)))
         if found is None or (is_job(handle) and judge_job(found, ()).state in TERMINAL_STATES):
             return
         self._note_stop(StopRecord(grace_seconds))
         same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": FOREGROUND}
-        self._asked(lambda: api.delete(path_of(handle), same))
-        self._asked(
+        asked(lambda: api.delete(path_of(handle), same))
+        asked(
             lambda: api.delete(
                 pods_path(handle),
                 {"gracePeriodSeconds": max(0, round(grace_seconds))},
@@ -490,15 +388,12 @@ class KubernetesRunner(Runner):
         api = self._api_of(handle)
         if records.read_end(self._directory) is None:
             self.inspect(handle)
-        namespace = str(handle.data["namespace"])
-        self._remove_code(handle.name)
-        self._asked(lambda: api.delete(secrets_path(namespace, handle.name)))
-        self._remove_services(api, namespace, handle.name)
+        self._belongings.remove_ended(api, str(handle.data["namespace"]))
         spec = self._order.spec.resource_args.get(KUBERNETES) or {}
         if is_job(handle) and TTL_KEY in (spec.get("spec") or {}):
             return
         same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": BACKGROUND}
-        self._asked(lambda: api.delete(path_of(handle), same))
+        asked(lambda: api.delete(path_of(handle), same))
 
     # -- questions
 
@@ -509,19 +404,6 @@ class KubernetesRunner(Runner):
 
     def _api_of(self, handle: Handle) -> KubernetesApi:
         return self._api(access_of(handle))
-
-    def _asked(self, question: Callable[[], T]) -> T | None:
-        """Return the cluster's answer, ``None`` where what is asked about is gone or another's.
-
-        Raises:
-            RunnerUnavailable: no answer, or a refusal that is about the agent and not about the job.
-        """
-        try:
-            return question()
-        except ApiRefusal as refusal:
-            if refusal.status in (NOT_FOUND, CONFLICT):
-                return None
-            raise unanswered(refusal) from refusal
 
 
 def _refuse(sentences: list[str]) -> None:

@@ -190,6 +190,17 @@ def test_code_of_a_job_that_is_refused_does_not_stay_in_a_claim(
     assert list((tmp_path / "claim").iterdir()) == []
 
 
+def test_a_secret_that_is_refused_leaves_none_of_the_others(make_runner: RunnerMaker, cluster: FakeKubernetes) -> None:
+    runner, launch = make_runner(f"{HOST}/team/images:1")
+    cluster.fail(Fault("POST", "/secrets", 403, after=True))
+
+    with pytest.raises(SubmitError):
+        runner.submit(launch)
+
+    assert cluster.created.total() == 1
+    assert cluster.objects("secrets") == []
+
+
 def test_no_job_names_the_claim_and_half_a_claim_is_told(make_runner: RunnerMaker, tmp_path: Path) -> None:
     volumes = [{"name": "x", "persistentVolumeClaim": {"claimName": "code"}}]
     pod = {"template": {"spec": {"containers": [{}], "volumes": volumes}}}

@@ -151,6 +151,16 @@ def test_those_of_a_job_that_never_came_to_be_are_removed(make_runner: RunnerMak
     assert cluster.objects("deployments") == []
 
 
+def test_those_of_a_job_that_the_cluster_refuses_are_removed(make_runner: RunnerMaker, cluster: FakeKubernetes) -> None:
+    runner, launch = make_runner(DATABASE, wait_for_ready=False)
+    cluster.fail(Fault("POST", "/jobs", 403))
+
+    with pytest.raises(SubmitError, match="Kubernetes refused the job"):
+        runner.submit(launch)
+
+    assert (cluster.objects("deployments"), cluster.objects("secrets")) == ([], [])
+
+
 def test_an_object_of_another_job_is_left_alone(make_runner: RunnerMaker, cluster: FakeKubernetes) -> None:
     cluster.create(("default", "services"), {"metadata": {"name": "door"}})
     runner, launch = make_runner(DOOR, wait_for_ready=False)
