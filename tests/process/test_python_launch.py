@@ -1,7 +1,9 @@
 """`launchd.launch` in programs of users: what becomes of their runs, however the programs end."""
 
+import gc
 import os
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,12 @@ def test_a_run_that_cannot_start_says_where_and_why() -> None:
     with pytest.raises(ExecutionError, match="failed at stage run") as caught:
         launch(entry_point=["/no/such/command"])
     assert caught.value.status == "failed"
+
+
+def test_a_run_that_is_over_and_let_go_of_takes_no_memory() -> None:
+    run = weakref.ref(launch(entry_point=["true"]))
+    gc.collect()
+    wait_until(lambda: run() is None, what="the run is freed")
 
 
 def test_a_run_that_cannot_be_told_is_refused_and_not_waited_for() -> None:

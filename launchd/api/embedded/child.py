@@ -83,7 +83,6 @@ class AgentHost:
         self._start = start_message
         self._channel = channel
         self._requests = ProgramRequests()
-        self._items: dict[str, None] = {}
 
     def connect(self) -> QueueServer:
         """Return the agent's queue server, and start the thread that reads the program's messages."""
@@ -102,7 +101,6 @@ class AgentHost:
         while line := self._channel.next_line(pidfd):
             match decode_to_agent(line):
                 case RunItem(item_id, queue, run_spec):
-                    self._items[item_id] = None
                     self._requests.add(ClaimedItem(item_id, queue, run_spec))
                 case StopItem(item_id, reason):
                     self._requests.stop(item_id, reason)
@@ -117,8 +115,7 @@ class AgentHost:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         if stop_reason is not None:
-            for item_id in list(self._items):
-                self._requests.stop(item_id, stop_reason)
+            self._requests.stop_all(stop_reason)
         self._requests.shut_down()
 
     def _send_report(self, report: Report) -> None:

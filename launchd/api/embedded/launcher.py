@@ -28,6 +28,7 @@ from launchd.api.embedded.server_adapters import PROGRAM
 from launchd.api.errors import LaunchError
 from launchd.api.run_spec import AGENT_KEYS
 from launchd.api.submitted_run import SubmittedRun
+from launchd.client.queue_server import Report
 from launchd.config import from_values
 from launchd.config.model import UNLIMITED
 
@@ -79,8 +80,8 @@ class ProgramAgent:
         complete = agent_config(config, access.default_entity, self.directory, self._sockets)
         self._jobs_dir = Path(from_values(complete, os.environ).config.launchd.state_dir, "jobs")
         self._start_message = StartAgent(complete, access.base_url, access.api_key, self.owner_pid, own_queue=True)
-        self._runs: dict[str, SubmittedRun] = {}
-        self._unfinished_items: dict[str, RunItem] = {}
+        #: The runs that are not over, each with the item that the next process of the agent gets again.
+        self._unfinished: dict[str, tuple[SubmittedRun, RunItem]] = {}
         self._restarts = 0
         self._closing = False
         self._refusal: str | None = None
@@ -102,7 +103,7 @@ class ProgramAgent:
             spec["project"],
             spec.get("name"),
             output,
-            lambda reason: self._process.send(StopItem(item_id, reason)),
+            lambda reason: self._stop(item_id, reason),
         )
         message = RunItem(item_id, "", spec)
         with self._lock:
@@ -112,13 +113,18 @@ class ProgramAgent:
                 self._process.send(message)
             except (TypeError, ValueError) as error:
                 raise LaunchError(f"The run cannot be sent to its agent: {error}.") from error
-            self._runs[item_id], self._unfinished_items[item_id] = run, message
+            self._unfinished[item_id] = run, message
         return run
+
+    def _stop(self, item_id: str, reason: str) -> None:
+        with self._lock:  # After its item, also where the process was just started again.
+            if item_id in self._unfinished:
+                self._process.send(StopItem(item_id, reason))
 
     def unfinished(self) -> list[SubmittedRun]:
         """Return the runs that have not ended."""
         with self._lock:
-            return [run for run in self._runs.values() if not run.is_over]
+            return [run for run, _ in self._unfinished.values()]
 
     def is_usable(self) -> bool:
         """Return whether the agent can run more jobs, for this process."""
@@ -141,12 +147,17 @@ class ProgramAgent:
         match message:
             case ReportSent(report):
                 with self._lock:
-                    run = self._runs[report.item_id]
-                    run._on_report(report)
-                    if run.is_over:
-                        self._unfinished_items.pop(report.item_id, None)
+                    self._on_report(report)
             case StartRefused(sentence):
                 self._refusal = sentence
+
+    def _on_report(self, report: Report) -> None:
+        run, _ = self._unfinished.get(report.item_id, (None, None))
+        if run is None:  # Said again by a process that was started after it was over.
+            return
+        run._on_report(report)
+        if run.is_over:
+            del self._unfinished[report.item_id]
 
     def _on_exit(self, code: int) -> None:
         with self._lock:
@@ -156,13 +167,14 @@ class ProgramAgent:
                 self._restarts += 1
                 log.warning("The agent's process died and is started again.", extra={"exit_code": code})
                 self._process = self._start()
-                for message in self._unfinished_items.values():
+                for _, message in self._unfinished.values():
                     self._process.send(message)
                 return
             problem = f"its agent died again and again (exit code {code}): {self._process.last_log_line()}"
             self._refusal = self._refusal or problem
-            for run in self._runs.values():
+            for run, _ in self._unfinished.values():
                 run._on_agent_lost(self._refusal)
+            self._unfinished.clear()
 
 
 _agents: dict[str, ProgramAgent] = {}

@@ -54,7 +54,8 @@ class ProgramRequests:
         self._changed = threading.Condition()
         self._items: list[ClaimedItem] = []
         self._stops: dict[str, str] = {}
-        self._finished: set[str] = set()
+        #: The items that may be stopped. Not those that may not be: they would only ever grow.
+        self._stoppable: dict[str, None] = {}
         self._is_shutting_down = False
         self.is_claiming = False
 
@@ -62,19 +63,26 @@ class ProgramRequests:
         """Add an item to run."""
         with self._changed:
             self._items.append(item)
+            self._stoppable[item.item_id] = None
             self._changed.notify_all()
 
     def stop(self, item_id: str, reason: str) -> None:
         """Request the stop of a job, also of one that is not claimed: an earlier process may have started it."""
         with self._changed:
-            if item_id not in self._finished:
+            if item_id in self._stoppable:
                 self._stops[item_id] = reason
                 self._changed.notify_all()
 
-    def mark_finished(self, item_id: str) -> None:
-        """Record the end of a job: it needs no stop any more."""
+    def stop_all(self, reason: str) -> None:
+        """Request the stop of all jobs."""
         with self._changed:
-            self._finished.add(item_id)
+            self._stops.update(dict.fromkeys(self._stoppable, reason))
+            self._changed.notify_all()
+
+    def forget(self, item_id: str) -> None:
+        """Forget an item, which the program does not stop any more."""
+        with self._changed:
+            self._stoppable.pop(item_id, None)
             self._stops.pop(item_id, None)
 
     def start_claiming(self) -> None:
@@ -139,7 +147,7 @@ class StandbyServer(QueueServer):
         gpus: AgentGpus | None = None,
     ) -> Claim:
         """Return items of the program; without any, claim at the server once the program has asked for it."""
-        items = self._requests.take_items(max_items, max_schedulers, wait_seconds)
+        items = self._take_items(max_items, max_schedulers, wait_seconds)
         if items or not self._requests.is_claiming:
             return Claim(items)
         longest = min(wait_seconds, LONGEST_CLAIM_SECONDS)
@@ -147,10 +155,16 @@ class StandbyServer(QueueServer):
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
         """Return one item as :meth:`claim` does, from W&B's server."""
-        items = self._requests.take_items(1, 0, 0.0) or self._requests.take_items(0, 1, 0.0)
+        items = self._take_items(1, 0, 0.0) or self._take_items(0, 1, 0.0)
         if items:
             return items[0]
         return super().pop(entity, queue, agent_id, project) if self._requests.is_claiming else None
+
+    def _take_items(self, jobs: int, schedulers: int, seconds: float) -> tuple[ClaimedItem, ...]:
+        items = self._requests.take_items(jobs, schedulers, seconds)
+        for item in items:
+            self._requests.forget(item.item_id)  # Its stop is the real server's.
+        return items
 
 
 class ProgramQueue(QueueServer):
@@ -239,7 +253,7 @@ class ProgramQueue(QueueServer):
         """Pass reports on to the program."""
         for report in reports:
             if report.status in TERMINAL_STATUSES:
-                self._requests.mark_finished(report.item_id)
+                self._requests.forget(report.item_id)
             self._on_report(report)
         return {report.item_id: _taken(report.item_id) for report in reports}
 
