@@ -27,7 +27,8 @@ JOB_COLOURS = {"running": "green", "stopping": "yellow", "unknown": "red"}
 def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the agents of the queue server, and the items that they have.
 
-    Polling (it has no job), Running, Draining (it takes no more jobs), Killed (it has left) or Lost (no heartbeat).
+    Polling (it has no job), Running, Draining (it takes no more jobs), Killed (it has left) or Lost (no heartbeat). One
+    that was not heard for seven days and has no item is left out.
     """
     with queue_server(url, state_dir) as server:
         registered = server.agents_with_items(resolve_entity(server, entity))

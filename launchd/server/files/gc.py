@@ -1,7 +1,7 @@
 """Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
 Before that, what is kept for a time alone loses its rows: ended runs, abandoned and expired artifacts, what deleted
-entities had.
+entities had, agents that are long gone.
 
 A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
 its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
@@ -27,6 +27,7 @@ from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import expiry
 from launchd.server.store.database import Database
+from launchd.server.store.launch import gone_agents
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class GarbageCollector:
             await self._retention.apply()
             await remove_what_is_left(self._database)
             await self._delete_expired()
+            await self._remove_gone_agents()
             candidates = {
                 store: await self._unknown_by_shard(store, find_known) for store, find_known in self._stores.items()
             }
@@ -125,6 +127,13 @@ class GarbageCollector:
             pass
         while await self._database.write(artifact_edits.remove_some_files):
             pass
+
+    async def _remove_gone_agents(self) -> None:
+        removed = 0
+        while some := await self._database.write(gone_agents.remove_some):
+            removed += some
+        if removed:
+            logger.info("Agents that are long gone were removed.", extra={"agents": removed})
 
     async def _unknown_by_shard(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
         """Unknown blobs by shard; the leftovers of interrupted uploads are removed at once."""
