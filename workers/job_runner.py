@@ -83,6 +83,7 @@ class JobRunner:
 
     def adopt(self, handle: Handle | None) -> None:
         """Go on with a job that may exist outside; raises ``DetachRequested`` when the worker is to leave."""
+        self._runner.take_over(self._context.api_key)
         self._run(self._find_or_launch if handle is None else lambda: handle)
 
     def rescue(self, handle: Handle | None) -> None:

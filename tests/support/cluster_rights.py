@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
-from workers.kubernetes.rights import RIGHTS, Right
+from workers.kubernetes.rights import EVENT_RIGHTS, RIGHTS, Right
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)/namespaces/[^/]+/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
@@ -48,4 +48,4 @@ def _right(method: str, match: "re.Match[str]", watches: bool) -> Needed:
     return match["group"] or "", kind, verbs[method]
 
 
-GRANTED = granted(RIGHTS)
+GRANTED = granted((*RIGHTS, *EVENT_RIGHTS))

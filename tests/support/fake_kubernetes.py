@@ -180,9 +180,10 @@ class FakeKubernetes:
             one = self._objects.get(key, {}).get(name)
             return (200, one) if one is not None else _status(404, "NotFound", f'{key[1]} "{name}" not found')
 
-    def list(self, key: tuple[str, str], selector: str, limit: int = 0) -> tuple[int, Object]:
+    def list(self, key: tuple[str, str], selector: str, limit: int = 0, fields: str = "") -> tuple[int, Object]:
         with self._lock:
             items = [one for one in self._objects.get(key, {}).values() if _is_selected(one, selector)]
+            items = [one for one in items if not fields or _is_about(one, fields)]
             items = items[: limit or None]
             return 200, {"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
 
@@ -446,7 +447,8 @@ class _Handler(BaseHTTPRequestHandler):
         selector = query.get("labelSelector", "")
         match self.command:
             case "GET":
-                return cluster.get(key, name) if name else cluster.list(key, selector, int(query.get("limit", 0)))
+                limit, fields = int(query.get("limit", 0)), query.get("fieldSelector", "")
+                return cluster.get(key, name) if name else cluster.list(key, selector, limit, fields)
             case "POST":
                 return cluster.create(key, body)
             case "PATCH":
@@ -520,6 +522,11 @@ def _status(code: int, reason: str, message: str) -> tuple[int, Object]:
 def _is_selected(one: Object, selector: str) -> bool:
     labels = one["metadata"].get("labels") or {}
     return all(labels.get(part.split("=")[0]) == part.split("=")[-1] for part in selector.split(",") if part)
+
+
+def _is_about(event: Object, fields: str) -> bool:
+    """Return whether an event is about the object that a field selector names; it knows of no other."""
+    return fields == f"involvedObject.uid={event['involvedObject']['uid']}"
 
 
 def _is_owned(one: Object, owner: Object) -> bool:

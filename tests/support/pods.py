@@ -33,6 +33,20 @@ def make_pod(cluster: FakeKubernetes, job: str, name: str, node: str = "one", cr
         cluster.change("pods", name, lambda pod: pod["metadata"].update(creationTimestamp=created))
 
 
+def let_wait(cluster: FakeKubernetes, name: str, reason: str, message: str = "") -> None:
+    """Say of a pod that its container waits."""
+    waiting = {"name": "launch0", "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}}
+    cluster.change("pods", name, lambda pod: pod.update(status={"phase": "Pending", "containerStatuses": [waiting]}))
+
+
+def tell(cluster: FakeKubernetes, about: Object, message: str, kind: str = "Warning", **more: Any) -> None:
+    """Give an object an event."""
+    metadata = {"name": f"event-{len(cluster.objects('events'))}"}
+    subject = {"uid": about["metadata"]["uid"], "name": about["metadata"]["name"]}
+    event = {"metadata": metadata, "involvedObject": subject, "type": kind, "message": message, **more}
+    cluster.create(("default", "events"), event)
+
+
 def take_pod(cluster: FakeKubernetes, name: str, **condition: str) -> None:
     """Say of a pod that the cluster takes it away."""
     cluster.change("pods", name, lambda pod: pod["status"].update(conditions=[TAKEN | condition]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ipc.errors import HostError, RunnerUnavailable
 from ipc.work_order import WorkOrder
-from workers.kubernetes.api import CONFLICT, ApiRefusal, KubernetesApi
+from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
 from workers.kubernetes.archives import CODE_ARCHIVE, part_names, parts_of, volume_of
 from workers.kubernetes.code_claim import CodeClaim, find_code_claim
 from workers.kubernetes.handles import secrets_path
@@ -53,7 +53,7 @@ class Belongings:
         if claim is not None:
             claim.put(archive, launch.name, CODE_ARCHIVE)
             return Code(claim.volume, image, launch.place, launch.name), ()
-        parts = parts_of(archive, _code_prefix(launch.name), CODE_ARCHIVE)
+        parts = parts_of(archive, code_prefix(launch.name), CODE_ARCHIVE)
         return Code(volume_of(parts), image, launch.place), parts
 
     def service_manifests(self, image: str) -> list[Object]:
@@ -102,7 +102,7 @@ class Belongings:
         metadata = created["metadata"]
         for name in names_in(created, metadata["labels"][NAME_LABEL]):
             with suppress(ApiRefusal, RunnerUnavailable):
-                api.patch(secrets_path(metadata["namespace"], name), {"metadata": {"ownerReferences": [owner]}})
+                own_secret(api, metadata["namespace"], name, owner)
         own_services(api, services, owner)
 
     def remove_ended(self, api: KubernetesApi, namespace: str) -> None:
@@ -118,7 +118,7 @@ class Belongings:
         self.remove_code()
         for secret in (name, f"{name}-pull"):
             asked(lambda one=secret: api.delete(secrets_path(namespace, one)))  # type: ignore[misc]
-        for part in part_names(_code_prefix(name)):
+        for part in part_names(code_prefix(name)):
             if not asked(lambda one=part: api.delete(secrets_path(namespace, one))):  # type: ignore[misc]
                 return
 
@@ -149,5 +149,17 @@ def ensure_secret(api: KubernetesApi, secret: Object) -> None:
         api.patch(secrets_path(namespace, name), {key: secret[key] for key in _SECRET_FIELDS if key in secret})
 
 
-def _code_prefix(workload: str) -> str:
+def own_secret(api: KubernetesApi, namespace: str, name: str, owner: Object) -> bool:
+    """Have a Secret go with ``owner``; returns whether there is one; raises as :meth:`KubernetesApi.request`."""
+    try:
+        api.patch(secrets_path(namespace, name), {"metadata": {"ownerReferences": [owner]}})
+    except ApiRefusal as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def code_prefix(workload: str) -> str:
+    """Return what the names of the Secrets with a job's files begin with."""
     return f"{workload}-code"

@@ -22,6 +22,9 @@ RIGHTS = (
     Right("", "secrets", ("create", "delete", "patch")),
 )
 
+#: What tells why a job waits where no status does; jobs run without it.
+EVENT_RIGHTS = (Right("", "events", ("list",)),)
+
 #: What images that are built in the cluster need, in the namespace of builds where that is another one.
 BUILD_RIGHTS = (
     Right("batch", "jobs", ("create", "delete", "get")),

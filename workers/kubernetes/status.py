@@ -3,7 +3,7 @@
 Reasons are the cluster's own words, told apart by the types and reasons that it gives them, never by sentences.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ TAKEN = "DisruptionTarget"
 _NODE_LOST = "NodeLost"
 
 MISSING_CONFIGURATION = "CreateContainerConfigError"
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 
 #: How a custom resource stands, by its controller's word: phases, and types of conditions, in small letters.
 _PHASES = {
@@ -65,11 +66,15 @@ _MOST_TEXT = 500
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """How a job stands: ``result`` goes with a terminal ``state``."""
+    """How a job stands: ``result`` goes with a terminal ``state``.
+
+    ``is_unexplained`` says that it waits, and nothing in its status tells what for.
+    """
 
     state: JobState
     result: ExitResult | None = None
     message: str | None = None
+    is_unexplained: bool = False
 
 
 def judge_job(job: Object, pods: Iterable[Object]) -> Seen:
@@ -88,15 +93,16 @@ def judge_job(job: Object, pods: Iterable[Object]) -> Seen:
 def judge_pods(pods: Iterable[Object]) -> Seen:
     """Return how a job stands that has not ended, by its pods, the oldest first."""
     known = list(pods)
-    living = [pod for pod in known if not _is_over(pod)]
+    living = [pod for pod in known if not is_over(pod)]
     if any(_runs(pod) for pod in living):
         return Seen(JobState.RUNNING, message=next(_troubles(living), None))
     if living:
-        return Seen(JobState.STARTING, message=next(_troubles(living), None) or "its pod is being created")
+        why = next(_troubles(living), None) or next(_preparations(living), None)
+        return Seen(JobState.STARTING, None, why or "its pod is being created", is_unexplained=why is None)
     if known:
         why = next(_troubles(known), None) or "its pods have ended, and its controller has not said how"
         return Seen(JobState.RUNNING, message=why)
-    return Seen(JobState.STARTING, message="it has no pod yet")
+    return Seen(JobState.STARTING, message="it has no pod yet", is_unexplained=True)
 
 
 def judge_custom(resource: Object, pods: Iterable[Object]) -> Seen:
@@ -114,19 +120,22 @@ def judge_custom(resource: Object, pods: Iterable[Object]) -> Seen:
         return _custom_failed(message, known)
     if state is JobState.STARTING:
         message = next(_troubles(known), None) or message
-    return Seen(state, message=message)
+    return Seen(state, message=message, is_unexplained=state is JobState.STARTING and message is None)
 
 
 def pods_are_over(pods: Sequence[Object]) -> bool:
     """Return whether there are pods, and all have ended."""
-    return bool(pods) and all(_is_over(pod) for pod in pods)
+    return bool(pods) and all(is_over(pod) for pod in pods)
 
 
 def lacks_configuration(pods: Iterable[Object]) -> bool:
     """Return whether a container waits for something that it is configured by, such as a Secret."""
-    return any(
-        _inner(one, "state", "waiting").get("reason") == MISSING_CONFIGURATION for pod in pods for one in _statuses(pod)
-    )
+    return _waits_for(pods, (MISSING_CONFIGURATION,))
+
+
+def cannot_be_pulled(pods: Iterable[Object]) -> bool:
+    """Return whether a container waits for an image that its node could not pull."""
+    return _waits_for(pods, _NOT_PULLED)
 
 
 def condition_of(resource: Object, kind: str) -> Object | None:
@@ -138,6 +147,27 @@ def was_replaced(taken: Object, pods: Iterable[Object]) -> bool:
     """Return whether another pod came after ``taken`` was taken away: the job went on, and ended in its own way."""
     when = _time(condition_of(taken, TAKEN) or {}, "lastTransitionTime")
     return bool(when) and any(_created(pod) > when for pod in pods)
+
+
+def _preparations(pods: Iterable[Object]) -> Iterator[str]:
+    for pod in pods:
+        for one in _inner(pod, "status").get("initContainerStatuses") or ():
+            if "running" in _inner(one, "state"):
+                yield f"its pod is being prepared by the container {one.get('name')}"
+
+
+def words_of(said: Object) -> str:
+    """Return the message of a condition, a state or an event, else its reason, without a full stop."""
+    return (_text(said.get("message")) or _text(said.get("reason")) or "no reason is given").rstrip(".")
+
+
+def is_over(pod: Object) -> bool:
+    """Return whether a pod has ended."""
+    return _inner(pod, "status").get("phase") in ("Succeeded", "Failed")
+
+
+def _waits_for(pods: Iterable[Object], reasons: Container[str]) -> bool:
+    return any(_inner(one, "state", "waiting").get("reason") in reasons for pod in pods for one in _statuses(pod))
 
 
 def _words(status: Object) -> Iterator[tuple[str, str | None]]:
@@ -168,7 +198,7 @@ def _failed(condition: Object, pods: list[Object]) -> Seen:
         return taken
     result = _exit_of(pods)
     if result is None:
-        message = f"Kubernetes reports that the Job failed: {_words_of(condition)}."
+        message = f"Kubernetes reports that the Job failed: {words_of(condition)}."
         result = ExitResult(message=message)
     return Seen(JobState.FAILED, result, result.message)
 
@@ -178,7 +208,7 @@ def _taken(pods: list[Object]) -> Seen | None:
     taken = next((pod for pod in reversed(pods) if condition_of(pod, TAKEN) and not was_replaced(pod, pods)), None)
     if taken is None:
         return None
-    message = f"The cluster took the job's pod away: {_words_of(condition_of(taken, TAKEN) or {})}."
+    message = f"The cluster took the job's pod away: {words_of(condition_of(taken, TAKEN) or {})}."
     return Seen(JobState.PREEMPTED, ExitResult(message=message), message)
 
 
@@ -219,21 +249,16 @@ def _troubles(pods: Iterable[Object]) -> Iterator[str]:
     for pod in pods:
         scheduled = next((one for one in _conditions(pod) if one.get("type") == "PodScheduled"), {})
         if scheduled.get("status") == "False":
-            yield f"its pod cannot be scheduled: {_words_of(scheduled)}"
+            yield f"its pod cannot be scheduled: {words_of(scheduled)}"
         if (taken := condition_of(pod, TAKEN)) is not None:
-            yield f"the cluster takes its pod away: {_words_of(taken)}"
+            yield f"the cluster takes its pod away: {words_of(taken)}"
         if _inner(pod, "status").get("reason") == _NODE_LOST:
-            yield f"the node of its pod does not answer: {_words_of(_inner(pod, 'status'))}"
+            yield f"the node of its pod does not answer: {words_of(_inner(pod, 'status'))}"
         for one in _statuses(pod):
             waiting = _inner(one, "state", "waiting")
             why = _WAITING.get(str(waiting.get("reason")))
             if why is not None:
-                yield f"{why}: {_words_of(waiting)}"
-
-
-def _words_of(said: Object) -> str:
-    """Return the message of a condition or of a state, else its reason, without a full stop."""
-    return (_text(said.get("message")) or _text(said.get("reason")) or "no reason is given").rstrip(".")
+                yield f"{why}: {words_of(waiting)}"
 
 
 def _text(value: Any) -> str | None:
@@ -244,10 +269,6 @@ def _runs(pod: Object) -> bool:
     """Return whether one of a pod's containers has been started; those that prepare it do not count."""
     own = _inner(pod, "status").get("containerStatuses") or ()
     return any("running" in _inner(one, "state") or one.get("restartCount") for one in own)
-
-
-def _is_over(pod: Object) -> bool:
-    return _inner(pod, "status").get("phase") in ("Succeeded", "Failed")
 
 
 def _statuses(pod: Object) -> list[Object]:

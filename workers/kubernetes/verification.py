@@ -9,7 +9,7 @@ from ipc.errors import HostError
 from ipc.settings import KubernetesConfig
 from workers.kubernetes.access import Access
 from workers.kubernetes.api import FORBIDDEN, UNAUTHORIZED, ApiRefusal, KubernetesApi
-from workers.kubernetes.rights import BUILD_RIGHTS, RIGHTS, Right
+from workers.kubernetes.rights import BUILD_RIGHTS, EVENT_RIGHTS, RIGHTS, Right
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _HINT = "packaging/kubernetes has a Role with what the agent needs; docs/kubernetes.md names it."
@@ -27,12 +27,14 @@ def verify(settings: KubernetesConfig) -> str:
         try:
             version = str(api.get("/version").get("gitVersion", "of an unknown version"))
             _require(api, namespace, RIGHTS)
+            shows_events = not any(_missing(api, namespace, right) for right in EVENT_RIGHTS)
             if of_builds is not None and of_builds != namespace:
                 _require(api, of_builds, BUILD_RIGHTS)
         except ApiRefusal as refusal:
             raise _refused(refusal) from refusal
     places = namespace if of_builds in (None, namespace) else f"{namespace}, and what builds need in {of_builds}"
-    return f"The Kubernetes cluster ({version}) answers, and grants what jobs need in the namespace {places}."
+    lacking = "" if shows_events else " Without the right to list events there, it is not always told why a job waits."
+    return f"The Kubernetes cluster ({version}) answers, and grants what jobs need in the namespace {places}.{lacking}"
 
 
 def _require(api: KubernetesApi, namespace: str, rights: tuple[Right, ...]) -> None:

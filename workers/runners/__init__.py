@@ -147,6 +147,9 @@ class Runner(ABC):
             RunnerUnavailable: the target did not answer; ask :meth:`find`.
         """
 
+    def take_over(self, api_key: str) -> None:  # noqa: B027
+        """Note the key of a job that another worker may have submitted; comes before :meth:`find`."""
+
     @abstractmethod
     def find(self, name: str) -> Handle | None:
         """Return the handle of what was created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SourceError, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
@@ -36,7 +36,6 @@ from workers.kubernetes.handles import (
     owner_of,
     path_of,
     pods_path,
-    secrets_path,
 )
 from workers.kubernetes.job_secrets import key_secret, pull_secret
 from workers.kubernetes.manifest import KEY_VARIABLE, Content, workload_object
@@ -45,10 +44,11 @@ from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
 from workers.kubernetes.refusals import asked, refused
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
+from workers.kubernetes.remedies import Remedies
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.secret_objects import complete
 from workers.kubernetes.services import read_patience
-from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
+from workers.kubernetes.status import Seen, judge_custom, judge_job, pods_are_over
 from workers.kubernetes.taken import TakenPods
 from workers.output import OutputWriter
 from workers.rehearsal import rehearse
@@ -84,8 +84,8 @@ class KubernetesRunner(Runner):
         self._output = JobOutput(self._directory)
         self._taken = TakenPods(self._directory)
         self._belongings = Belongings(order)
+        self._remedies = Remedies(order)
         self._stop: StopRecord | None = None
-        self._key: str | None = None
         self._has_run = False
         self._pause: Callable[[float], None] = time.sleep
         self._end_pause = END_SECONDS
@@ -192,7 +192,8 @@ class KubernetesRunner(Runner):
         services = self._belongings.services(content, launch.build.image or "")
         code, parts = self._belongings.code(launch)
         content = msgspec.structs.replace(content, code=code)
-        keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
+        key = self._remedies.key = launch.environment.get(KEY_VARIABLE)
+        keys = (None if key is None else key_secret(launch.name, key), pull, *parts)
         secrets = [complete(one, content.labels, namespace) for one in keys if one is not None]
         try:
             body = workload_object(arguments, content)
@@ -212,7 +213,6 @@ class KubernetesRunner(Runner):
     def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order
         environment = dict(launch.environment)
-        self._key = environment.get(KEY_VARIABLE)
         return Content(
             workload=launch.name,
             stem=f"launch-{order.spec.entity}-{order.spec.project}",
@@ -244,6 +244,10 @@ class KubernetesRunner(Runner):
             if existing["metadata"].get("labels", {}).get(NAME_LABEL) != content.workload:
                 raise SubmitError(f"The cluster has a {kind.kind} {name} already, and it is not this job's.") from None
             return existing
+
+    def take_over(self, api_key: str) -> None:
+        """Note the key: where its Secret is deleted before the job has begun, it is needed again."""
+        self._remedies.key = api_key
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job's object; without one, what was made for it is removed."""
@@ -288,9 +292,7 @@ class KubernetesRunner(Runner):
             return Status(JobState.STOPPING, message=seen.message)
         if is_over:
             return self._end(handle, seen)
-        if lacks_configuration(pods):
-            self._restore_secret(api, handle)
-        return self._going_on(seen, known)
+        return self._going_on(self._remedies.seen(api, handle, found, pods, seen), known)
 
     def _look_again_seconds(self, state: JobState, pods: Sequence[Mapping[str, Any]]) -> float | None:
         """Return when to look again, watched or not, where something is about to happen: a start, or an end.
@@ -335,16 +337,6 @@ class KubernetesRunner(Runner):
         with suppress(OSError):
             records.write_end(self._directory, record)
         return _status(record)
-
-    def _restore_secret(self, api: KubernetesApi, handle: Handle) -> None:
-        """Make a Secret again that was deleted before the container had it; the worker that submitted has the key."""
-        if self._key is None:
-            return
-        namespace = str(handle.data["namespace"])
-        secret = complete(key_secret(handle.name, self._key), labels_of(self._order), namespace)
-        secret["metadata"]["ownerReferences"] = [owner_of(handle)]
-        with suppress(ApiRefusal, RunnerUnavailable):
-            api.create(secrets_path(namespace), secret)
 
     # -- the end
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.support.kubernetes import BASE_IMAGE, TestCluster, real_cluster
 from tests.support.waiting import wait_until
 from tests.support.watch_service import WatchService
 from workers.builders import Build
-from workers.kubernetes.archives import PART_BYTES, pack
+from workers.kubernetes.archives import CODE_ARCHIVE, PART_BYTES, pack
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner, Status
@@ -68,6 +69,18 @@ def container(**fields: Any) -> dict[str, Any]:
 
 def names(cluster: TestCluster, plural: str) -> list[str]:
     return [one["metadata"]["name"] for one in cluster.items(plural)]
+
+
+@contextmanager
+def resource_of_node(cluster: TestCluster, name: str) -> Iterator[None]:
+    """Have the node offer two of a resource."""
+    (node,) = cluster.api.get("/api/v1/nodes")["items"]
+    path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+    cluster.api.patch(path, {"status": {"capacity": {name: "2"}}})
+    try:
+        yield
+    finally:
+        cluster.api.patch(path, {"status": {"capacity": {name: None}}})
 
 
 def wait_for_message(runner: Runner, handle: Handle, text: str) -> Status:
@@ -126,13 +139,8 @@ def test_a_job_that_cannot_be_scheduled_starts_with_the_reason_and_runs_once_it_
     status = wait_for_message(runner, handle, "cannot be scheduled")
 
     assert status.state is JobState.STARTING
-    (node,) = cluster.api.get("/api/v1/nodes")["items"]
-    path = f"/api/v1/nodes/{node['metadata']['name']}/status"
-    cluster.api.patch(path, {"status": {"capacity": {gpu: "2"}}})
-    try:
+    with resource_of_node(cluster, gpu):
         assert wait_for_end(runner, handle, 60).state is JobState.FINISHED
-    finally:
-        cluster.api.patch(path, {"status": {"capacity": {gpu: None}}})
 
 
 def test_an_image_that_cannot_be_pulled_is_the_reason_of_a_start(make_job: JobMaker) -> None:
@@ -203,6 +211,55 @@ def test_a_secret_that_vanishes_before_the_start_is_made_again(make_job: JobMake
     cluster.api.delete(cluster.path("secrets", NAME))
 
     assert wait_for_end(runner, handle, 90).state is JobState.FINISHED
+
+
+def test_all_secrets_of_a_job_that_waits_are_made_again_by_the_worker_that_takes_it_over(
+    make_job: JobMaker, cluster: TestCluster, tmp_path: Path
+) -> None:
+    gpu = f"gpu-{secrets.token_hex(4)}.example/gpu"
+    job = make_job("cat said.txt && test $WANDB_API_KEY = key1", spec=container(resources={"limits": {gpu: 1}}))
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "said.txt").write_text("from the code")
+    (tmp_path / "files" / "large").write_bytes(os.urandom(PART_BYTES))
+    pack(tmp_path / "files", job.directory / CODE_ARCHIVE)
+    launch = msgspec.structs.replace(job.launch, build=Build(image=BASE_IMAGE, code=str(job.directory / CODE_ARCHIVE)))
+    launch.environment["WANDB_API_KEY"] = "key1"
+    runner = job.runner()
+    runner.validate()
+    handle = runner.submit(launch)
+    wait_for_message(runner, handle, "cannot be scheduled")
+    for name in (NAME, f"{NAME}-code-0", f"{NAME}-code-1"):
+        cluster.api.delete(cluster.path("secrets", name))
+
+    with resource_of_node(cluster, gpu):
+        runner = job.runner()
+        runner.take_over("key1")
+        wait_for_message(runner, handle, f'secret "{NAME}-code')
+        # The kubelet tries to mount it again after a time, which is longer each time.
+        assert wait_for_end(runner, handle, 180).state is JobState.FINISHED
+
+
+def test_a_pod_that_lacks_a_volume_says_which(make_job: JobMaker) -> None:
+    volumes = [{"name": "settings", "configMap": {"name": "setings"}}]
+    mounts = [{"name": "settings", "mountPath": "/settings"}]
+    spec = {"template": {"spec": {"containers": [{"volumeMounts": mounts}], "volumes": volumes}}}
+    runner, handle = make_job("true", spec=spec).submit()
+
+    status = wait_for_message(runner, handle, 'configmap "setings" not found')
+
+    assert (status.state, (status.message or "").partition(":")[0]) == (JobState.STARTING, "its pod is being created")
+
+
+def test_a_job_that_may_have_no_pod_says_why(make_job: JobMaker, cluster: TestCluster) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    cluster.api.create(cluster.path("resourcequotas"), quota)
+    try:
+        runner, handle = make_job("true").submit()
+        status = wait_for_message(runner, handle, "exceeded quota")
+    finally:
+        cluster.api.delete(cluster.path("resourcequotas", "none"))
+
+    assert (status.state, (status.message or "").partition(":")[0]) == (JobState.STARTING, "it has no pod yet")
 
 
 def test_a_watch_tells_of_the_start_and_the_end_and_the_runner_need_not_ask(

@@ -12,6 +12,7 @@ from tests.support.cluster_rights import GRANTED, granted_kubernetes, needed
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.waiting import wait_until
 from tests.support.watch_service import WatchService
+from workers.kubernetes import remedies
 from workers.output import OutputWriter
 from workers.runners import Runner
 
@@ -36,10 +37,12 @@ def submitted(job: Job) -> Runner:
     return runner
 
 
-def test_no_right_is_granted_that_no_job_needs(tmp_path: Path) -> None:
+def test_no_right_is_granted_that_no_job_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with granted_kubernetes() as cluster:
         _run_one(tmp_path / "run", cluster)
         _stop_one(tmp_path / "stop", cluster)
+        monkeypatch.setattr(remedies, "USUAL_START_SECONDS", 0.0)
+        _wait_for_one(tmp_path / "wait", cluster)
         _watch(tmp_path / "watch", cluster)
 
         assert GRANTED - needed(cluster.asked) == set()
@@ -68,6 +71,13 @@ def _stop_one(directory: Path, cluster: FakeKubernetes) -> None:
     wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, what="the job runs")
     runner.cancel(handle, 1.0)
     assert wait_for_end(runner, handle).state is JobState.STOPPED
+    runner.delete(handle)
+
+
+def _wait_for_one(directory: Path, cluster: FakeKubernetes) -> None:
+    cluster.runs_pods = False
+    runner, handle = job_of(directory, cluster, "true").submit()
+    assert runner.inspect(handle).state is JobState.STARTING
     runner.delete(handle)
 
 

@@ -9,7 +9,7 @@ from ipc.targets import KUBERNETES
 from launchd import __version__
 from launchd.config import Flags, load
 from tests.support.manifests import Manifest, containers, kustomization, manifests, of_directory, of_kind
-from workers.kubernetes.rights import CLAIM_RIGHTS, RIGHTS, SERVICE_RIGHTS, Right
+from workers.kubernetes.rights import CLAIM_RIGHTS, EVENT_RIGHTS, RIGHTS, SERVICE_RIGHTS, Right
 
 _PAGE = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 
@@ -25,7 +25,7 @@ def granted_in(objects: list[Manifest]) -> list[Right]:
 
 
 def test_the_role_grants_what_the_agent_does_and_nothing_else() -> None:
-    assert granted_in(manifests()) == list(RIGHTS)
+    assert granted_in(manifests()) == [*RIGHTS, *EVENT_RIGHTS]
     assert not [one for one in manifests() if one["kind"].startswith("Cluster")]
 
 
