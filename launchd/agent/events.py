@@ -4,17 +4,14 @@ The main thread owns all mutable state. A thread that learnt something puts a fr
 the main thread, and goes on.
 """
 
-import contextlib
-import os
-from collections import deque
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from ipc.gpu_probe import GpuSample
-from ipc.owned_pipe import owned_pipe
 from ipc.watch_service import WatchReport
+from launchd.agent.waking_queue import WakingQueue
 from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
@@ -177,7 +174,7 @@ class WorkerSpawnFailed(msgspec.Struct, frozen=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True):
-    """A request came through the control socket; ``reply`` is a queue that takes one dict."""
+    """A request came through the control socket; ``reply`` is put one dict."""
 
     request: dict[str, Any]
     reply: Any
@@ -226,28 +223,5 @@ Event = (
 )
 
 
-class EventQueue:
-    """Events for the main thread; ``put`` may be called from any thread and from a signal handler."""
-
-    def __init__(self) -> None:
-        self._events: deque[Event] = deque()
-        self._reader, self._writer = owned_pipe(self)
-
-    def put(self, event: Event) -> None:
-        """Add ``event`` and wake the main thread."""
-        self._events.append(event)
-        with contextlib.suppress(BlockingIOError):  # The pipe is full of wake-ups already.
-            os.write(self._writer, b".")
-
-    def take_all(self) -> list[Event]:
-        """Return the events since the last call, in order."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reader, 4096)
-        events = []
-        while self._events:
-            events.append(self._events.popleft())
-        return events
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable while there are events."""
-        return self._reader
+class EventQueue(WakingQueue[Event]):
+    """Events for the main thread."""

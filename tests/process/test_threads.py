@@ -17,10 +17,10 @@ import sys
 from launchd.agent.control import server
 from launchd.cli import main
 
-def fail(self, client):
+def fail(self):
     raise RuntimeError("on purpose")
 
-server.ControlServer._serve_guarded = fail
+server.ControlServer._take_client = fail
 main(["agent", "-c", sys.argv[1]])
 """
 

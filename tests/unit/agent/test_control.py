@@ -1,18 +1,22 @@
 """The control socket: requests reach the main thread, bad ones get a sentence, and it is for its owner alone."""
 
+import contextlib
 import json
 import resource
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from launchd.agent.control import client as control_client
+from launchd.agent.control import exchange
 from launchd.agent.control.client import SOCKET_NAME, ControlError, NoAnswer, ask
-from launchd.agent.control.server import MAX_REQUEST_BYTES, ControlServer
+from launchd.agent.control.exchange import MAX_REQUEST_BYTES, Stage
+from launchd.agent.control.server import MOST_CLIENTS, ControlServer
 from launchd.agent.events import ControlRequest, EventQueue
 from tests.support.waiting import wait_until
 
@@ -80,6 +84,67 @@ def test_a_flood_is_cut_off_and_the_next_client_served(socket_directory: Path) -
     with pytest.raises(ConnectionError):
         flood(socket_directory)
     assert ask(socket_directory, {"command": "status"})["ok"]
+
+
+@contextlib.contextmanager
+def dripping(directory: Path, number: int) -> Iterator[None]:
+    """Clients that have sent the beginning of a request."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(number):
+            client = opened.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(directory / SOCKET_NAME))
+            client.sendall(b"{")
+        yield
+
+
+@pytest.mark.parametrize("number", [1, MOST_CLIENTS, 500])
+def test_clients_that_send_drop_by_drop_keep_no_other_one_waiting(socket_directory: Path, number: int) -> None:
+    with dripping(socket_directory, number):
+        begun = time.monotonic()
+        assert ask(socket_directory, {"command": "status"})["ok"]
+        assert time.monotonic() - begun < control_client.CLIENT_SECONDS
+
+
+def test_a_request_has_a_deadline_as_a_whole(socket_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(exchange._SECONDS, Stage.REQUEST, 0.5)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(socket_directory / SOCKET_NAME))
+        begun = time.monotonic()
+
+        def is_cut_off() -> bool:
+            assert time.monotonic() - begun < 5, "each drop is soon enough"
+            try:
+                client.sendall(b" ")
+            except OSError:
+                return True
+            return False
+
+        wait_until(is_cut_off, what="the client is cut off")
+
+
+def test_a_client_that_does_not_read_keeps_no_other_one_waiting(socket_directory: Path) -> None:
+    request = json.dumps({"ids": ["x" * 100] * 500}).encode() + b"\n"
+    with contextlib.ExitStack() as opened:
+        for _ in range(2 * MOST_CLIENTS):
+            client = opened.enter_context(socket.socket(socket.AF_UNIX))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.connect(str(socket_directory / SOCKET_NAME))
+            client.sendall(request)
+        assert ask(socket_directory, {"command": "status"})["ok"]
+
+
+def test_an_agent_that_does_not_answer_is_waited_for_so_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(exchange._SECONDS, Stage.AGENT, 0.1)
+    events = EventQueue()
+    server = ControlServer(tmp_path, events)
+    server.open()
+    assert ask(tmp_path, {"command": "status"}) == {"ok": False, "error": "The agent did not answer within 10 s."}
+    (request,) = events.take_all()
+    assert isinstance(request, ControlRequest)
+    request.reply.put({"ok": True})
+    server.close()
+    server.join(10)
+    assert not server.is_alive(), "an answer that comes too late is for no client"
 
 
 def test_clients_are_taken_again_after_a_lack_of_descriptors(
