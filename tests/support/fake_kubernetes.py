@@ -306,7 +306,7 @@ class FakeKubernetes:
             if one is None:
                 return
             containers = [{"name": container["name"], "state": state, "restartCount": 0}]
-            one["status"] = {"phase": phase, "containerStatuses": containers}
+            one["status"] = {**one["status"], "phase": phase, "containerStatuses": containers}
             self._touch(key, one, "MODIFIED")
 
     def _end_job(self, namespace: str, name: str, *, is_complete: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ipc.messages import Event, PhaseChanged
+from ipc.messages import Event, PhaseChanged, WarningRaised
 from ipc.run_spec import RunSpec
 from tests.support.orders import an_order
 from workers.context import JobContext
@@ -17,6 +17,9 @@ class Heard(list[Event]):
 
     def progress(self) -> list[str]:
         return [event.message for event in self if isinstance(event, PhaseChanged) and event.message]
+
+    def warnings(self) -> list[str]:
+        return [event.message for event in self if isinstance(event, WarningRaised)]
 
 
 @pytest.fixture

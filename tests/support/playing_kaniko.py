@@ -1,7 +1,8 @@
 """Plays kaniko in a pod of the fake cluster: takes its arguments, says some lines, and pushes an image of no layers.
 
 ``playing_kaniko.py RUNS MODE --context=... --destination=...``; each run is a line of the file RUNS. MODE is ``push``,
-``fail``, ``hang``, ``slow`` (a few seconds, each with a line) or ``forget`` (ends well, and pushes nothing).
+``fail``, ``hang``, ``hang-once`` (the first run alone), ``slow`` (a few seconds, each with a line) or ``forget`` (ends
+well, and pushes nothing).
 """
 
 import hashlib
@@ -14,10 +15,11 @@ from pathlib import Path
 
 def main(runs: str, mode: str, *flags: str) -> None:
     given = dict(flag.split("=", 1) for flag in flags if "=" in flag)
+    is_first = not Path(runs).exists()
     with Path(runs).open("a") as file:
         file.write(f"{given['--destination']} {given['--context']}\n")
     say("INFO unpacking the base image")
-    if mode == "hang":
+    if mode == "hang" or (mode == "hang-once" and is_first):
         time.sleep(600)
     for second in range(4 if mode == "slow" else 0):
         say(f"INFO step {second}")

@@ -39,20 +39,27 @@ def let_wait(cluster: FakeKubernetes, name: str, reason: str, message: str = "")
     cluster.change("pods", name, lambda pod: pod.update(status={"phase": "Pending", "containerStatuses": [waiting]}))
 
 
-def tell(cluster: FakeKubernetes, about: Object, message: str, kind: str = "Warning", **more: Any) -> None:
+def tell(
+    cluster: FakeKubernetes,
+    about: Object,
+    message: str,
+    kind: str = "Warning",
+    namespace: str = "default",
+    **more: Any,
+) -> None:
     """Give an object an event."""
-    metadata = {"name": f"event-{len(cluster.objects('events'))}"}
+    metadata = {"name": f"event-{len(cluster.objects('events', namespace))}"}
     subject = {"uid": about["metadata"]["uid"], "name": about["metadata"]["name"]}
     event = {"metadata": metadata, "involvedObject": subject, "type": kind, "message": message, **more}
-    cluster.create(("default", "events"), event)
+    cluster.create((namespace, "events"), event)
 
 
-def take_pod(cluster: FakeKubernetes, name: str, **condition: str) -> None:
+def take_pod(cluster: FakeKubernetes, name: str, namespace: str = "default", **condition: str) -> None:
     """Say of a pod that the cluster takes it away."""
-    cluster.change("pods", name, lambda pod: pod["status"].update(conditions=[TAKEN | condition]))
+    cluster.change("pods", name, lambda pod: pod["status"].update(conditions=[TAKEN | condition]), namespace)
 
 
-def fail_job(cluster: FakeKubernetes, name: str) -> None:
+def fail_job(cluster: FakeKubernetes, name: str, namespace: str = "default") -> None:
     """Say of a Job that it failed, as its controller does for its pods."""
     failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
-    cluster.change("jobs", name, lambda job: job.update(status=failed))
+    cluster.change("jobs", name, lambda job: job.update(status=failed), namespace)

@@ -17,13 +17,13 @@ from ipc.work_order import WorkOrder
 from workers.kubernetes.api import ApiRefusal, KubernetesApi
 from workers.kubernetes.archives import CODE_ARCHIVE, parts_of
 from workers.kubernetes.belongings import code_prefix, ensure_secret, own_secret
-from workers.kubernetes.events import newest_reason
+from workers.kubernetes.events import why_it_waits
 from workers.kubernetes.handles import owner_of
 from workers.kubernetes.job_secrets import key_secret, names_in, pull_secret
 from workers.kubernetes.manifest import Object, containers_of, pod_specs
 from workers.kubernetes.names import labels_of
 from workers.kubernetes.secret_objects import complete
-from workers.kubernetes.status import Seen, cannot_be_pulled, is_over, lacks_configuration
+from workers.kubernetes.status import Seen, cannot_be_pulled, lacks_configuration
 
 #: How long a start without a reason is nothing out of the usual, in seconds.
 USUAL_START_SECONDS = 10.0
@@ -60,7 +60,7 @@ class Remedies:
             self._next_at = now if is_urgent else now + USUAL_START_SECONDS
         if now >= self._next_at:
             self._next_at, self._pause = now + self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
-            self._reason = _reason(api, found, pods) if seen.is_unexplained else None
+            self._reason = why_it_waits(api, found, pods) if seen.is_unexplained else None
             self._restored = list(self._restore_all(api, handle, found, renew=cannot_be_pulled(pods)))
         why = ": ".join(filter(None, (seen.message, self._reason)))
         return msgspec.structs.replace(seen, message="; ".join(filter(None, (why, *self._restored))))
@@ -113,9 +113,3 @@ class Remedies:
         if login is None:
             raise HostError("This agent has no login to the registry any more.")
         return login
-
-
-def _reason(api: KubernetesApi, found: Object, pods: Sequence[Object]) -> str | None:
-    """Return in the cluster's words why the first pod that has not ended waits, or that there is none."""
-    waiting = next((pod for pod in pods if not is_over(pod)), found)
-    return newest_reason(api, found["metadata"]["namespace"], waiting["metadata"]["uid"])

@@ -1,10 +1,12 @@
 """One build in a pod, from its record on disk to the last of what it leaves.
 
 First the record, then the files and the Secrets, then the Job: all that may exist outside has its name on disk before.
-A Job that is there already under the name is this build, begun by a worker that died, and is taken up.
+A Job that is there already under the name is this build, begun by a worker that died, and is taken up. One whose pod
+the cluster takes away is begun anew.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,7 +21,9 @@ from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
 from workers.kubernetes.access import Access
 from workers.kubernetes.api import KubernetesApi
 from workers.kubernetes.archives import pack
+from workers.kubernetes.events import why_it_waits
 from workers.kubernetes.status import Seen, judge_job
+from workers.kubernetes.taken import TakenPods
 from workers.pod_builds.cluster import BuildObjects
 from workers.pod_builds.content import Kit, Object, build_name
 from workers.pod_builds.files import hand_over, remove_stored
@@ -36,8 +40,13 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 #: How long a build that is over is waited for the rest of its logs, in seconds.
 OUTPUT_END_SECONDS = 15.0
-#: In the job's directory: the files of the image, packed.
+#: How long a build waits without a reason before the cluster's events are asked for one, in seconds; then as often.
+REASON_SECONDS = 10.0
+#: How often a build is begun in all, where the cluster takes its pods away.
+MOST_BEGINNINGS = 5
+#: In the job's directory: the files of the image, packed; which pods of the build were taken away.
 _ARCHIVE_FILE = "image-files.tgz"
+_TAKEN_DIRECTORY = "build-pods"
 
 
 class PodBuild:
@@ -75,7 +84,7 @@ class PodBuild:
 
     def _run(self) -> None:
         try:
-            self._watch(self._found() or self._begin())
+            self._build()
             hit("pod_build.over")
         except DetachRequested:
             # The next worker takes the build up.
@@ -84,6 +93,31 @@ class PodBuild:
             self._remove()
             raise
         self._remove()
+
+    def _build(self) -> None:
+        """Build until the image is pushed: what the cluster takes away says nothing of the image."""
+        job = self._found()
+        for beginning in range(1, MOST_BEGINNINGS + 1):
+            job = job or self._begin()
+            ended, text = self._watch(job)
+            if ended.state is JobState.FINISHED:
+                return
+            if ended.state is not JobState.PREEMPTED:
+                raise self._failed(ended, text)
+            if beginning == MOST_BEGINNINGS:
+                raise self._error(f"The build of the image was begun {beginning} times. {ended.message}", text)
+            self._context.warn(f"{ended.message} It was building the image, which is begun anew.", "build")
+            self._clear(job)
+            job = None
+        raise AssertionError
+
+    def _clear(self, job: Object) -> None:
+        """Remove a build so that the next one may have its name."""
+        self._asked(lambda: remove_build(self._record, self._objects, self._context.order))
+        while _is_same(self._asked(self._objects.find), job):
+            if time.monotonic() > self._deadline:
+                raise BuildError("The build of the image was taken away, and does not leave the cluster.")
+            self._context.wait(LOOK_SECONDS)
 
     def _found(self) -> Object | None:
         return self._asked(self._objects.find)
@@ -111,8 +145,13 @@ class PodBuild:
 
     # -- while it goes on
 
-    def _watch(self, job: Object) -> None:
+    def _watch(self, job: Object) -> tuple[Seen, str]:
+        """Watch a build to its end; returns how it ended, and the last that it said."""
         hit("pod_build.watched")
+        # A build that goes on under another worker has it; the next one has other pods.
+        place = self._context.directory / _TAKEN_DIRECTORY / str(job["metadata"]["uid"])
+        place.mkdir(parents=True, exist_ok=True)
+        taken = TakenPods(place)
         take = follow(self._log, self._context.progress)
         output = BuildOutput(
             self._api, self._objects.pods_path, self._context.directory, lambda line: take(self._log.redact(line))
@@ -121,25 +160,26 @@ class PodBuild:
         ended: Seen | None = None
         try:
             while ended is None:
-                ended = self._look(job, output, patience)
+                ended = self._look(job, output, patience, taken)
         finally:
             output.finish(OUTPUT_END_SECONDS if ended is not None else 0.0)
-        if ended.state is not JobState.FINISHED:
-            raise self._failed(ended, output.text)
+        return ended, output.text
 
-    def _look(self, job: Object, output: BuildOutput, patience: "_Patience") -> Seen | None:
+    def _look(self, job: Object, output: BuildOutput, patience: "_Patience", taken: TakenPods) -> Seen | None:
         """Look at the build once, and wait until the next look; return how it ended, if it has."""
         self._records.touch(self._record.name)
         found = self._asked(self._objects.find)
-        if found is None or found["metadata"]["uid"] != job["metadata"]["uid"]:
+        if found is None or not _is_same(found, job):
             raise BuildError("The build of the image was deleted from the cluster, and not by this agent.")
-        pods = self._asked(self._objects.pods)
-        seen = judge_job(found, pods)
+        pods = [pod for pod in self._asked(self._objects.pods) if _is_of(pod, job)]
+        seen = judge_job(found, taken.with_gone(pods))
         is_over = seen.state in TERMINAL_STATES
         output.see(pods, is_over=is_over)
         if is_over:
             return seen
-        state = _state_of(pods, seen)
+        if seen.is_unexplained and patience.asks_for_reason():
+            patience.reason = why_it_waits(self._api, found, pods)
+        state = _state_of(pods, seen, patience.reason)
         if patience.is_another(state):
             self._context.progress(f"building the image: {state}")
         self._end_if(patience, output, state)
@@ -171,6 +211,7 @@ class PodBuild:
 
     def _remove(self) -> None:
         """Remove what there is of the build; what cannot be removed now, a later build removes."""
+        shutil.rmtree(self._context.directory / _TAKEN_DIRECTORY, ignore_errors=True)
         try:
             remove_build(self._record, self._objects, self._context.order)
         except (BuildError, HostError, RunnerUnavailable) as error:
@@ -196,6 +237,8 @@ class _Patience:
     def __init__(self) -> None:
         self._state = ""
         self._since = time.monotonic()
+        self._asked_at = self._since
+        self.reason: str | None = None
 
     def is_another(self, state: str) -> bool:
         """Note how the build stands; return whether that is another state than before."""
@@ -204,19 +247,38 @@ class _Patience:
         self._state, self._since = state, time.monotonic()
         return True
 
+    def asks_for_reason(self) -> bool:
+        """Return whether it is time to ask the cluster why a build waits; it is asked now, then."""
+        now = time.monotonic()
+        if now - self._asked_at < REASON_SECONDS:
+            return False
+        self._asked_at = now
+        return True
+
     def silence(self, said_at: float) -> float:
         """Return for how many seconds nothing was seen, and nothing said."""
         return time.monotonic() - max(self._since, said_at)
 
 
-def _state_of(pods: list[Object], seen: Seen) -> str:
+def _is_same(found: Object | None, job: Object) -> bool:
+    return found is not None and found["metadata"]["uid"] == job["metadata"]["uid"]
+
+
+def _is_of(pod: Object, job: Object) -> bool:
+    """Return whether a pod is of this Job, and not of one of the same name before it."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner["uid"] == job["metadata"]["uid"] for owner in owners)
+
+
+def _state_of(pods: list[Object], seen: Seen, reason: str | None) -> str:
     """Return how a build stands, in words: by the container that runs, else by what its pod waits for."""
     for pod in pods:
         status = pod.get("status") or {}
         for one in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
             if "running" in (one.get("state") or {}):
                 return f"the container {one['name']} runs"
-    return seen.message or "its pod is being created"
+    why = reason if seen.is_unexplained else None
+    return ": ".join(filter(None, (seen.message or "its pod is being created", why)))
 
 
 def remove_build(record: BuildRecord, objects: BuildObjects, order: WorkOrder) -> None:

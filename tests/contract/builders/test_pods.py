@@ -26,6 +26,7 @@ from tests.support.cluster_rights import granted, needed
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.pod_builds import assert_nothing_is_left, builds, cluster, kaniko_shape, registry
+from tests.support.pods import fail_job, take_pod, tell
 from tests.support.registries import PASSWORD, USER, TestRegistry
 from tests.support.waiting import wait_until
 from workers.builders.pods import BuildahPodBuilder, KanikoBuilder
@@ -135,6 +136,84 @@ def test_a_pod_that_cannot_start_says_for_what_it_waits(
         build(make_build("push", builds={"no_progress_seconds": 0.5}))
 
     assert "building the image: it has no pod yet" in heard.progress()
+    assert_all_is_gone(cluster, tmp_path)
+
+
+def test_a_build_that_waits_says_why_in_the_words_of_the_last_event(
+    make_build: Builds, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod_build, "REASON_SECONDS", 0.2)
+    cluster.runs_pods = False
+
+    def act() -> None:
+        (job,) = wait_until(lambda: cluster.objects("jobs", "builds"), 20, "the build is there")
+        tell(cluster, job, "exceeded quota", namespace="builds", reason="FailedCreate")
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    with pytest.raises(BuildError, match="was ended: it has no pod yet: exceeded quota"):
+        build(make_build("push", builds={"no_progress_seconds": 1.0}))
+    thread.join()
+
+
+@pytest.fixture
+def without_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of a pod that is taken away here lives on, and so does its log."""
+    monkeypatch.setattr(pod_build, "OUTPUT_END_SECONDS", 0.2)
+
+
+def take_away(cluster: FakeKubernetes, *, job_fails_first: bool) -> None:
+    """Take the pod of a build away as a cluster does; since Kubernetes 1.31 a Job fails after its pods are gone."""
+    (pod,) = wait_until(lambda: running(cluster), 20, "the build runs")
+    (job,) = cluster.objects("jobs", "builds")
+    name, looks = pod["metadata"]["name"], cluster.requests["request"]
+    take_pod(cluster, name, "builds")
+    wait_until(lambda: cluster.requests["request"] > looks + 4, 20, "the build was looked at")
+    if not job_fails_first:
+        cluster.remove("pods", name, "builds")
+    fail_job(cluster, job["metadata"]["name"], "builds")
+
+
+def running(cluster: FakeKubernetes) -> list[dict[str, Any]]:
+    pods = cluster.objects("pods", "builds")
+    return [pod for pod in pods if pod["status"]["phase"] == "Running" and "conditions" not in pod["status"]]
+
+
+@pytest.mark.usefixtures("without_last_words")
+@pytest.mark.parametrize("job_fails_first", [True, False])
+def test_a_build_whose_pod_is_taken_away_is_begun_anew(
+    make_build: Builds, cluster: FakeKubernetes, heard: Heard, tmp_path: Path, *, job_fails_first: bool
+) -> None:
+    thread = threading.Thread(target=take_away, args=(cluster,), kwargs={"job_fails_first": job_fails_first})
+    thread.start()
+
+    image = build(make_build("hang-once"))
+    thread.join()
+
+    assert [one.partition(" ")[0] for one in builds(tmp_path)] == [image, image]
+    (warning,) = (one for one in heard.warnings() if "begun anew" in one)
+    assert "took the job's pod away: a larger one. It was building the image" in warning
+    assert_all_is_gone(cluster, tmp_path)
+
+
+@pytest.mark.usefixtures("without_last_words")
+def test_a_build_that_is_taken_away_again_and_again_fails_and_says_so(
+    make_build: Builds, cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pod_build, "MOST_BEGINNINGS", 2)
+
+    def act() -> None:
+        take_away(cluster, job_fails_first=True)
+        wait_until(lambda: not running(cluster), 20, "the first build is gone")
+        take_away(cluster, job_fails_first=True)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    with pytest.raises(BuildError, match=r"was begun 2 times\. The cluster took the job's pod away: a larger one\.$"):
+        build(make_build("hang"))
+    thread.join()
+
+    assert len(builds(tmp_path)) == 2
     assert_all_is_gone(cluster, tmp_path)
 
 
