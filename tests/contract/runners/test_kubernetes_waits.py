@@ -101,12 +101,12 @@ def content(cluster: FakeKubernetes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("suffix", "reason"),
     [
-        (NAME, "CreateContainerConfigError"),
-        (f"{NAME}-pull", "ErrImagePull"),
-        (f"{NAME}-pull", "ImagePullBackOff"),
-        (f"{NAME}-code-1", "PodInitializing"),
+        ("", "CreateContainerConfigError"),
+        ("-pull", "ErrImagePull"),
+        ("-pull", "ImagePullBackOff"),
+        ("-code-1", "PodInitializing"),
     ],
 )
 @pytest.mark.parametrize("is_adopted", [False, True])
@@ -114,7 +114,7 @@ def test_a_secret_that_is_deleted_before_the_start_is_made_again(
     submit: Submit,
     make_runner: Callable[[], Runner],
     cluster: FakeKubernetes,
-    name: str,
+    suffix: str,
     reason: str,
     *,
     is_adopted: bool,
@@ -122,6 +122,7 @@ def test_a_secret_that_is_deleted_before_the_start_is_made_again(
     runner, handle = submit()
     before = content(cluster)
     assert len(before) == 5
+    name = f"{NAME}{suffix}"
     cluster.remove("secrets", name)
     let_wait(cluster, "pod", reason)
     if is_adopted:
@@ -162,11 +163,11 @@ def test_a_login_that_the_registry_does_not_take_any_more_is_renewed(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "sentence"),
+    ("suffix", "reason", "sentence"),
     [
-        (NAME, "CreateContainerConfigError", "cannot be made again: This worker does not know the job's key"),
-        (f"{NAME}-pull", "ErrImagePull", "cannot be made again: .*password"),
-        (f"{NAME}-code-1", "PodInitializing", "cannot be made again: The job's files are not to be had"),
+        ("", "CreateContainerConfigError", "cannot be made again: This worker does not know the job's key"),
+        ("-pull", "ErrImagePull", "cannot be made again: .*password"),
+        ("-code-1", "PodInitializing", "cannot be made again: The job's files are not to be had"),
     ],
 )
 def test_one_that_cannot_be_made_again_is_named_with_the_reason(
@@ -175,11 +176,12 @@ def test_one_that_cannot_be_made_again_is_named_with_the_reason(
     cluster: FakeKubernetes,
     job: Job,
     tmp_path: Path,
-    name: str,
+    suffix: str,
     reason: str,
     sentence: str,
 ) -> None:
     _, handle = submit()
+    name = f"{NAME}{suffix}"
     cluster.remove("secrets", name)
     let_wait(cluster, "pod", reason)
     (job.directory / CODE_ARCHIVE).unlink()

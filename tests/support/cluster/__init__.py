@@ -1,0 +1,1 @@
+"""The tests' own Kubernetes, in its parts; see `tests.support.fake_kubernetes`."""
