@@ -15,6 +15,7 @@ from launchd.server.files.retention import Retention
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.heavy_queries import HeavyQueries
+from launchd.server.http.request_body import RequestBodies
 from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
@@ -39,6 +40,7 @@ class AppState:
     measures: ServerMeasures
     database: Database
     auth: Authenticator
+    bodies: RequestBodies
     job_keys: JobKeys
     notifier: Notifier
     pubsub: BackgroundTask | None
@@ -99,6 +101,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         measures=measures,
         database=database,
         auth=Authenticator(database, job_keys, WrongKeys(settings.wrong_key_burst)),
+        bodies=RequestBodies(settings.body_timeout_seconds, settings.max_unfinished_bytes),
         job_keys=job_keys,
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),

@@ -49,7 +49,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
     body_timeout_seconds: float = 120.0
-    """A request whose body stalls for so long is given up."""
+    """A request whose body stalls for so long, or arrives very slowly for longer, is given up."""
+    max_unfinished_bytes: int = 256 * 1024 * 1024
+    """All bodies in memory that are not whole yet; where there is more, those that have taken the longest go."""
     max_upload_bytes: int = 100 * 1024**3
     assembly_timeout_seconds: float = 20.0
     """How long a client waits while a file is assembled from its parts, before it is asked to retry."""

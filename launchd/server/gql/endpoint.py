@@ -29,7 +29,6 @@ from launchd.server.gql.not_here import sentence_for
 from launchd.server.gql.query_cost import QueryCost
 from launchd.server.http.disconnect import watch_disconnect
 from launchd.server.http.measured_requests import name_operation
-from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import error_response, json_response
 from launchd.server.models import Viewer
 from launchd.server.store.database import Lane
@@ -54,8 +53,7 @@ class GraphQLEndpoint:
             ServerError: the request was refused before execution.
         """
         viewer = await self._app.auth.viewer(request)
-        settings = self._app.settings
-        envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
+        envelope = read_envelope(await self._app.bodies.read(request, self._app.settings.max_body_bytes))
         try:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:

@@ -17,7 +17,6 @@ from launchd.server.container import AppState
 from launchd.server.errors import NotFound, Refused
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD
-from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import json_response
 from launchd.server.models import ArtifactFile
 from launchd.server.routes.linked import Linked, linked_files
@@ -45,14 +44,13 @@ def pack_routes(app: AppState) -> list[Route]:
     """The routes."""
     # One after the other: what is stored is held open.
     storing = asyncio.Semaphore()
-    timeout_seconds = app.settings.body_timeout_seconds
 
     async def limits(_: Request) -> Response:
         return json_response(200, msgspec.to_builtins(LIMITS))
 
     async def upload(request: Request) -> Response:
         app.url_signer.read(UPLOAD, request.headers.get(LINK_HEADER, ""))
-        body = await read_body(request, _MOST_BODY_BYTES, timeout_seconds)
+        body = await app.bodies.read(request, _MOST_BODY_BYTES)
         contents = await asyncio.to_thread(unpacked, body)
         if not contents:
             raise Refused("This is no pack of files.")
@@ -66,7 +64,7 @@ def pack_routes(app: AppState) -> list[Route]:
         return json_response(200, {})
 
     async def download(request: Request) -> Response:
-        body = await read_body(request, LIMITS.most_files * _MOST_BYTES_OF_ONE_MEMBERS_HEAD, timeout_seconds)
+        body = await app.bodies.read(request, LIMITS.most_files * _MOST_BYTES_OF_ONE_MEMBERS_HEAD)
         try:
             tokens = _wanted_decoder.decode(body).tokens
         except msgspec.DecodeError as error:

@@ -11,7 +11,7 @@ from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
 from launchd.server.files.signed_urls import WRITING, SignedLink
-from launchd.server.http.request_body import content_length, iter_body
+from launchd.server.http.request_body import content_length
 from launchd.server.models import LinkHolder, Role
 from launchd.server.store.database import Lane
 
@@ -78,7 +78,7 @@ async def receive(
         NotFound: it is not expected any more, as `arrived` returned; `missing_message` says so.
         TooSlow, StoreUnavailable: the request can be repeated.
     """
-    chunks = iter_body(request, app.settings.body_timeout_seconds)
+    chunks = app.bodies.pieces(request)
     async with blobs.receiving(chunks, md5, content_length(request)) as blob:
         kept = await app.database.write(lambda connection: arrived(connection, blob))
     if not kept:

@@ -20,7 +20,6 @@ from launchd.server.container import AppState
 from launchd.server.errors import NotFound, Refused
 from launchd.server.files.output_store import KeptOutput, OutputPiece
 from launchd.server.http.disconnect import watch_disconnect
-from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import json_response
 from launchd.server.launch.outputs import topic
 from launchd.server.models import Item, LaunchAgent, Viewer
@@ -127,7 +126,7 @@ def _send_route(app: AppState) -> Route:
     async def send(request: Request) -> Response:
         viewer = may_write(await app.auth.viewer(request))
         told, item_id = _query(request, _Sending), request.path_params["item"]
-        content = await read_body(request, MOST_BYTES, app.settings.body_timeout_seconds)
+        content = await app.bodies.read(request, MOST_BYTES)
         piece = OutputPiece(
             attempt=told.attempt[:_LONGEST_ATTEMPT],
             start=told.start,

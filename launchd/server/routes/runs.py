@@ -12,7 +12,6 @@ from launchd.server.auth import may_write
 from launchd.server.container import AppState
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
-from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import blob_response, json_response
 from launchd.server.models import Viewer
 from launchd.server.routes.linked import linked_file, receive
@@ -29,11 +28,9 @@ def run_routes(app: AppState) -> list[Route]:
 
 
 def _stream_route(app: AppState) -> Route:
-    settings = app.settings
-
     async def stream(request: Request) -> Response:
         viewer = may_write(await app.auth.viewer(request))
-        body = await read_body(request, settings.max_stream_bytes, settings.body_timeout_seconds)
+        body = await app.bodies.read(request, app.settings.max_stream_bytes)
         update = await asyncio.to_thread(read_update, body)
 
         # Others write between two pieces.

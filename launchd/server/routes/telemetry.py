@@ -5,17 +5,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.container import AppState
-from launchd.server.http.request_body import read_body
 
 TELEMETRY_PATH = "/sdk/otel/v1/{signal}"
 
 
 def telemetry_route(app: AppState) -> Route:
     """The route, which needs no key. A client that is told that there is none repeats what it sends again and again."""
-    settings = app.settings
 
     async def take(request: Request) -> Response:
-        await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds)
+        await app.bodies.discard(request, app.settings.max_body_bytes)
         # The answer of OpenTelemetry's protocol, whose message is empty where nothing was refused.
         return Response(media_type="application/x-protobuf")
 

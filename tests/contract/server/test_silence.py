@@ -1,7 +1,11 @@
 """Stalled senders that do not close the connection, as after a failure of their machine or network."""
 
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,3 +47,61 @@ def test_the_space_of_a_stalled_upload_is_free_again(api: Api, impatient: Runnin
         connection.recv(4096)
     wait_until(lambda: files_of(impatient) == before, what="the removal of half a file")
     ClientRun(api).upload("a", b"y" * SIZE)
+
+
+def test_a_sender_of_a_byte_now_and_then_is_given_up(api: Api) -> None:
+    with begun(api, "a query", b"{") as connection:
+        connection.settimeout(0.1)
+        given_up_at = time.monotonic() + 20
+        answer = b""
+        while not answer:
+            assert time.monotonic() < given_up_at
+            connection.sendall(b" ")
+            with suppress(TimeoutError):
+                answer = connection.recv(4096)
+        assert b" 503 " in answer
+
+
+@pytest.fixture
+def narrow(store: object, tmp_path: Path) -> Iterator[RunningServer]:  # noqa: ARG001
+    """A server with room for three bodies that are begun."""
+    with running_server(tmp_path, "--max-unfinished-bytes", str(3 * SIZE)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_begun_requests_take_bounded_memory_and_the_oldest_go(narrow: RunningServer) -> None:
+    with narrow.api() as api, ExitStack() as opened:
+        some = b"{" + b" " * (SIZE - 100)
+        begun_ones = [opened.enter_context(begun(api, "a query", some)) for _ in range(5)]
+        answers = [_answer(one) for one in begun_ones]
+        assert [b"took the longest: repeat it" in answer for answer in answers] == [True, True, False, False, False]
+        assert [b" 503 " in answer for answer in answers] == [True, True, False, False, False]
+        assert api.run("{ viewer { username } }"), "others are answered"
+
+
+def _answer(connection: socket.socket) -> bytes:
+    connection.settimeout(1.0)
+    answer = b""
+    with suppress(TimeoutError):
+        while piece := connection.recv(4096):
+            answer += piece
+            if b"}" in answer:
+                break
+    return answer
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_body_of_which_nothing_is_kept_takes_no_memory(narrow: RunningServer) -> None:
+    address = urlsplit(narrow.url)
+    with ExitStack() as opened:
+        head = f"POST /sdk/otel/v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: {SIZE}\r\n\r\n"
+        connections = [
+            opened.enter_context(socket.create_connection((str(address.hostname), address.port or 80)))
+            for _ in range(5)
+        ]
+        for connection in connections:
+            connection.sendall(head.encode() + b"z" * (SIZE - 1))
+        for connection in connections:
+            connection.sendall(b"z")
+            assert b" 200 " in connection.recv(4096), "none had to make way"
