@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import click
 
+from launchd.cli.streams import OutputLost
+
 
 class Misconfigured(click.ClickException):
     """The configuration cannot be used: a restart of the agent does not help."""
@@ -18,8 +20,8 @@ def report_errors(*errors: type[Exception], end: type[click.ClickException] = cl
     """Raise ``errors`` as the click exception ``end``, with a sentence for people; also as a decorator."""
     try:
         yield
-    except BrokenPipeError:
-        # The reader of the output has closed it, which click handles; it is an OSError too.
+    except (BrokenPipeError, OutputLost):
+        # Of the whole program: a closed pipe ends it in silence, a full disk with a sentence.
         raise
     except errors as error:
         raise end(_sentence(error)) from error

@@ -27,6 +27,8 @@ class FollowedOutput(threading.Thread):
         #: Why the output is not followed, where it is not.
         self.problem: str | None = None
         self._output = RemoteOutput(server, item_id)
+        # Why nothing can be printed any more: raised by the thread that waits for the job.
+        self._lost: OSError | None = None
         self._printing = threading.Lock()
         self._is_mid_line = False
 
@@ -39,18 +41,27 @@ class FollowedOutput(threading.Thread):
                 self._write(content)
         except QueueServerError as error:
             self.problem = str(error)
+        except OSError as error:
+            self._lost = error
 
     def finish(self) -> None:
         """Wait for the end of the output of a job that is over."""
         self.join(END_SECONDS)
+        self._require_output()
         with self._printing:
             self._end_line()
 
     def echo(self, line: str) -> None:
         """Print a line that is not of the job."""
+        self._require_output()
         with self._printing:
             self._end_line()
             echo(line)
+
+    def _require_output(self) -> None:
+        """Raise the :class:`OSError` that ended the printing."""
+        if self._lost is not None:
+            raise self._lost
 
     def _write(self, content: bytes) -> None:
         if not content:

@@ -2,11 +2,13 @@
 
 import difflib
 import pkgutil
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from launchd.cli.streams import OutputLost, give_up_output, prepare_streams
 from launchd.cli.terminal import visible_errors
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ class LazyGroup(click.Group):
         super().__init__(*args, **settings)
         self._groups = groups
         self._paths = {name: command for commands in groups.values() for name, command in commands.items()}
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the program, also where it has no standard streams, or where its output cannot be written."""
+        prepare_streams()
+        try:
+            return super().main(*args, **settings)
+        except OutputLost as error:
+            give_up_output()
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         """Read the arguments before the command."""

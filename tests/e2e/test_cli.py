@@ -214,3 +214,21 @@ def test_a_directory_within_a_directory_is_launched(up: LocalStackProcess, tmp_p
             2,
             True,
         )
+
+
+def test_output_that_cannot_be_written_ends_a_launch_with_a_sentence(up: LocalStackProcess) -> None:
+    for words in (("launch", "--follow", "--", "sh", "-c", "sleep 0.5; seq 100000"), ("status",), ("logs", "@last")):
+        with Path("/dev/full").open("w") as full:
+            command = up.command(*words)
+            said = subprocess.run(command, env=up.environ, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert (said.returncode, said.stderr) == (1, b"Error: The output cannot be written: No space left on device.\n")
+
+
+def test_a_closed_pipe_ends_a_launch_in_silence(up: LocalStackProcess) -> None:
+    command = up.command("launch", "--follow", "--", "sh", "-c", "echo one; sleep 0.5; seq 100000")
+    with subprocess.Popen(command, env=up.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as launching:
+        assert launching.stdout is not None
+        assert launching.stderr is not None
+        launching.stdout.readline()
+        launching.stdout.close()
+        assert (launching.wait(60), launching.stderr.read()) == (1, b"")

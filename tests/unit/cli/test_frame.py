@@ -38,7 +38,8 @@ def test_help_loads_none_of_the_commands() -> None:
     loaded = set(json.loads(done.stderr))
 
     assert {"requests", "msgspec", "yaml", "psutil", "multiprocessing"}.isdisjoint(loaded)
-    assert {name for name in loaded if name.startswith("launchd.cli.")} == {"launchd.cli.lazy", "launchd.cli.terminal"}
+    own = {f"launchd.cli.{name}" for name in ("lazy", "streams", "terminal")}
+    assert {name for name in loaded if name.startswith("launchd.cli.")} == own
 
 
 def test_an_unknown_command_is_a_usage_error(launchd: Launchd) -> None:
@@ -115,3 +116,24 @@ def test_a_name_with_a_space_is_completed_as_one_word(monkeypatch: pytest.Monkey
     complete = completion.from_host(lambda _given: [("two words", ""), ("other", "")])
     found = complete(click.Context(click.Command("show")), click.Argument(["name"]), "two")
     assert [item.value for item in found] == [word]
+
+
+@pytest.mark.parametrize("words", ["--help", "config show", "launch --help"])
+def test_what_takes_no_output_is_told_in_a_sentence(words: str) -> None:
+    command = [sys.executable, "-m", "launchd", *words.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    sentence = "Error: The output cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_failure(closed: str, tmp_path: Path) -> None:
+    found = tmp_path / "exit-code"
+    line = f"'{sys.executable}' -m launchd config show {closed}; echo $? > '{found}'"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+
+    assert found.read_text() == "0\n"
+    assert "Traceback" not in done.stderr
+    assert bool(done.stdout) == (">&-" not in closed.split())
