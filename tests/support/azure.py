@@ -1,7 +1,7 @@
-"""Azure as far as agents see it, on sockets: the managed identity of a machine, a container registry, and blobs.
+"""Azure as far as agents see it, on sockets: the identity of a machine or of a pod, a container registry, and blobs.
 
-Written after Azure's references and what its SDK sends. The identity answers as that of App Service does, which alone
-can be had over plain HTTP; the registry speaks TLS, since a token of Azure is shown to it.
+Written after Azure's references and what its SDK sends. The machine's identity answers as that of App Service does,
+which alone can be had over plain HTTP; the registry and what knows pods speak TLS, since tokens are shown to them.
 """
 
 import json
@@ -65,6 +65,44 @@ class _Handler(QuietHandler):
         if self.server.status == 200:
             self.server.blobs[urlsplit(self.path).path.removeprefix(f"/{_ACCOUNT}/")] = body
         self.answer(201 if self.server.status == 200 else self.server.status, b"")
+
+
+class AzureAuthority(LocalServer):
+    """Gives tokens of Azure for the tokens of pods in ``known`` (workload identity), over TLS with an own certificate.
+
+    ``asked`` are the addresses and forms of requests. The SDK takes no authority that speaks plain HTTP.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(_AuthorityHandler)
+        self.certificate = make_certificate(directory, self.host)
+        self.known: set[str] = set()
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, directory / "tls.key")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}:{self.server_port}"
+
+
+class _AuthorityHandler(QuietHandler):
+    server: AzureAuthority
+
+    def do_POST(self) -> None:  # noqa: N802 - the name in the standard library
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        form = {name: values[0] for name, values in parse_qs(body).items()}
+        self.server.asked.append((self.path, form))
+        found: dict[str, object] = {"access_token": f"token for {form['scope']}", "expires_in": 3600}
+        is_known = form["client_assertion"] in self.server.known
+        if not is_known:
+            found = {
+                "error": "invalid_client",
+                "error_description": "AADSTS700213: No matching federated identity record found.",
+            }
+        answer = json.dumps(found | {"token_type": "Bearer"}).encode()
+        self.answer(200 if is_known else 401, answer, {"Content-Type": "application/json"})
 
 
 class _AcrHandler(RegistryHandler):

@@ -27,8 +27,8 @@ _URI = re.compile(
 #: As with Azure's command line: the account, and how it is reached, of this host.
 _CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 _HINT = (
-    "The administrator gives this host a managed identity, or sets AZURE_CLIENT_ID, AZURE_TENANT_ID and"
-    " AZURE_CLIENT_SECRET for the agent."
+    "The administrator gives this host a managed identity, or the service account of its pod a workload identity, or"
+    " sets AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET for the agent."
 )
 _UNAVAILABLE = (408, 429)
 _NO_ANSWER = (exceptions.ServiceRequestError, exceptions.ServiceResponseError)

@@ -1,7 +1,7 @@
 """Azure as this host's environment: its credentials, and uploads. Azure is a fake on a socket, without TLS."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from logging.handlers import BufferingHandler
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import pytest
 
 from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
-from tests.support.azure import Azure
+from tests.support.azure import Azure, AzureAuthority
+from tests.support.http_servers import serving
 from workers.context import JobContext
 from workers.environments import CloudRefused, CloudUnavailable, load_environment
 from workers.environments.azure import AzureEnvironment
@@ -72,6 +73,60 @@ def test_a_pods_token_that_is_not_there_is_named(opened: Open, tmp_path: Path, m
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "no-token"))
 
     with pytest.raises(CloudRefused, match=r"No such file or directory: '.*no-token'"):
+        opened().verify()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureAuthority]:
+    """What gives tokens to pods, as a cluster's webhook names it to this one; the pod's token is in ``pod-token``."""
+    (tmp_path / "pod-token").write_text("token-of-the-pod")
+    with serving(AzureAuthority(tmp_path)) as server:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{server.url}/")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.certificate))
+        monkeypatch.setenv("AZURE_TENANT_ID", "tenant")
+        monkeypatch.setenv("AZURE_CLIENT_ID", "client")
+        monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "pod-token"))
+        yield server
+
+
+def test_a_pod_shows_its_own_token_and_gets_one_of_azures(authority: AzureAuthority, opened: Open) -> None:
+    authority.known = {"token-of-the-pod"}
+    here = opened()
+
+    assert here.verify() == "This host speaks to Azure with its default credentials."
+    assert here.token("https://containerregistry.azure.net/.default").startswith("token for https://containerregistry")
+
+    (place, form), _ = authority.asked
+    assert place == "/tenant/oauth2/v2.0/token"
+    assert (form["client_id"], form["grant_type"]) == ("client", "client_credentials")
+    assert form["scope"] == "https://management.azure.com/.default"
+
+
+def test_a_pods_token_that_is_replaced_is_read_again_by_the_next_worker(
+    authority: AzureAuthority, opened: Open, tmp_path: Path
+) -> None:
+    authority.known = {"token-of-the-pod"}
+    opened().verify()
+    (tmp_path / "pod-token").write_text("the-next-one")
+    authority.known = {"the-next-one"}
+
+    opened().verify()
+
+
+def test_a_pod_that_azure_does_not_know_is_told_in_azures_words(authority: AzureAuthority, opened: Open) -> None:
+    with pytest.raises(CloudRefused, match=r"AADSTS700213: No matching federated identity record found") as caught:
+        opened().verify()
+    assert "token-of-the-pod" not in str(caught.value)
+    assert len(authority.asked) == 1
+
+
+def test_an_authority_that_gives_no_answer_is_away(
+    authority: AzureAuthority, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del authority
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://127.0.0.1:9")
+
+    with pytest.raises(CloudUnavailable, match=r"Azure cannot be reached: .*Connection refused"):
         opened().verify()
 
 
