@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from launchd import __version__
 from launchd.server.errors import CannotStart
 
-NEWEST = "0028"
+NEWEST = "0029"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 

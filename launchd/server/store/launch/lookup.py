@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from launchd.server.models import Item, Viewer
 from launchd.server.store.accounts.authorization import binds
@@ -16,15 +16,18 @@ MOST_FOUND = 20
 _SHORTEST_PREFIX = 4
 _LONGEST_WORD = 256
 _NEWEST = 5000
-"""How many of the server's items are searched for a run, and for a name of a run that the caller may see."""
+"""How many of the server's items are searched for a name of a run that the caller may see."""
 _MOST_NAMES = 1000
 
 item = run_queue_items.c
 _NEWEST_FIRST = VISIBLE_ITEMS.order_by(item.number.desc())
-_OWN = _NEWEST_FIRST.where(or_(item.submitter_id == bindparam("viewer_id"), item.author_id == bindparam("viewer_id")))
+# Apart, for each has an index of its own.
+_OWN = [
+    _NEWEST_FIRST.where(person == bindparam("viewer_id")).limit(1) for person in (item.submitter_id, item.author_id)
+]
 _BY_PREFIX = _NEWEST_FIRST.where(item.id >= bindparam("first"), item.id < bindparam("after"))
 _RECENT = _NEWEST_FIRST.where(item.number > select(func.max(item.number)).scalar_subquery() - _NEWEST)
-_BY_RUN = _RECENT.where(item.run_name == bindparam("run"))
+_BY_RUN = _NEWEST_FIRST.where(item.run_name == bindparam("run"))
 
 
 class _Named(msgspec.Struct):
@@ -39,7 +42,8 @@ def find(connection: Connection, viewer: Viewer, word: str) -> Sequence[Item]:
     if not word or len(word) > _LONGEST_WORD:
         return []
     if word == LAST:
-        return _items(connection, viewer, _OWN.limit(1))
+        own = [found for statement in _OWN for found in _items(connection, viewer, statement)]
+        return sorted(own, key=lambda found: found.number)[-1:]
     if len(word) >= _SHORTEST_PREFIX:
         # The ids are hexadecimal: no letter of one comes after g.
         found = _items(connection, viewer, _BY_PREFIX.limit(MOST_FOUND), first=word, after=f"{word}g")

@@ -192,6 +192,10 @@ run_queue_items = Table(
     Index("run_queue_items_of_agent", "agent_id", "state"),
     Index("run_queue_items_of_queue", "queue_id", "number"),
     Index("run_queue_items_of_run", "run_id"),
+    # The newest item of a person, and the items that became a run of this name.
+    Index("run_queue_items_of_submitter", "submitter_id", "number"),
+    Index("run_queue_items_of_author", "author_id", "number"),
+    Index("run_queue_items_of_run_name", "run_name", "number"),
     sqlite_autoincrement=True,
 )
 
