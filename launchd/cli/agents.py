@@ -16,19 +16,23 @@ from launchd.client.queue_server import Agent, Item
 from launchd.humanize import format_minute, join_quoted, zoned
 
 COLOURS = {"Polling": "green", "Running": "green", "Draining": "yellow", "Killed": "bright_black", "Lost": "red"}
+#: An agent that was not heard for so long, and has no item, is not shown.
+SHOWN_SECONDS = 7 * 24 * 3600.0
+
 JOB_COLOURS = {"running": "green", "stopping": "yellow", "unknown": "red"}
 
 
 @click.command()
+@click.option("--all", "all_agents", is_flag=True, help="Also those that are long gone.")
 @json_option
 @entity_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+def agents(all_agents: bool, json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the agents of the queue server, and the items that they have.
 
     Polling (it has no job), Running, Draining (it takes no more jobs), Killed (it has left) or Lost (no heartbeat). One
-    that was not heard for seven days and has no item is left out.
+    that was not heard for seven days, and has no item, is left out of the table.
     """
     with queue_server(url, state_dir) as server:
         registered = server.agents_with_items(resolve_entity(server, entity))
@@ -38,12 +42,19 @@ def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | No
     if not registered:
         echo("The queue server knows no agents.")
         return
+    shown = registered if all_agents else [agent for agent in registered if not _is_long_gone(agent)]
     headers: tuple[str, ...] = ("ID", "NAME", "STATUS", zoned("STARTED"), "HOST", "QUEUES")
-    echo(*table(headers, [_row(agent) for agent in registered], terminal_width()))
-    jobs = [_job_row(agent, item) for agent in registered for item in agent.held_items or ()]
+    echo(*table(headers, [_row(agent) for agent in shown], terminal_width()))
+    if len(shown) < len(registered):
+        echo(f"Not shown: {len(registered) - len(shown)} that were not heard for 7 days; --all shows them.", err=True)
+    jobs = [_job_row(agent, item) for agent in shown for item in agent.held_items or ()]
     if jobs:
         headers = ("ITEM", "HOST", "RUN", "PHASE", zoned("RUNS SINCE"), "AUTHOR", "ABOUT")
         echo("", *table(headers, jobs, terminal_width()))
+
+
+def _is_long_gone(agent: Agent) -> bool:
+    return (agent.seconds_since_heartbeat or 0.0) > SHOWN_SECONDS and not agent.held_items
 
 
 def _row(agent: Agent) -> list[Span]:

@@ -1,6 +1,7 @@
 """Life of a run queue item, from push to end, over HTTP."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,23 @@ def test_an_item_goes_from_push_to_finished(api: Api, queue_and_agent: QueueAndA
     assert found["startedAt"] <= found["finishedAt"]
     query = 'query { project(name: "mnist") { run(name: "run1") { state displayName } } }'
     assert api.run(query)["project"]["run"] == {"state": "finished", "displayName": "first"}
+
+
+def test_who_looks_at_an_item_gives_its_agent_no_heartbeat(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    """W&B's agent, which does not say which process it is, has none but its query for itself."""
+    item = api.push(queue_and_agent.queue)
+    query = "query($id: ID!) { launchRunQueueItem(id: $id) { agent { id secondsSinceHeartbeat } } }"
+
+    def agent() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = api.run(query, {"id": item})["launchRunQueueItem"]["agent"]
+        return found
+
+    assert agent() is None
+    assert api.claim(queue_and_agent.agent, "c1") == [item]
+    found = agent()
+    assert found is not None
+    assert found["id"] == queue_and_agent.agent
+    wait_until(lambda: (agent() or found)["secondsSinceHeartbeat"] > 0.5, timeout=10, what="it is silent all the same")
 
 
 def test_items_come_by_priority_and_then_by_age(api: Api, queue_and_agent: QueueAndAgent) -> None:

@@ -1,8 +1,10 @@
 """The commands that speak to a queue server, against a real one; no agent runs."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,6 +245,25 @@ def test_agents_by_status(at_server: Launchd, server: RunningServer) -> None:
     row = next(row for row in rows if row and row[0] == agent_id)
     assert row[2] == "Polling"
     assert row[-2:] == ["host1", name]
+
+
+def test_agents_that_are_long_gone_are_left_out(at_server: Launchd, server: RunningServer) -> None:
+    queue = fresh_name("queue")
+    with server.api() as api:
+        queue_id = api.create_queue(queue)
+        gone, busy = (api.create_agent(queue_id, hostname=fresh_name("host")) for _ in range(2))
+        item = api.push(queue)
+        assert api.claim(busy, "c") == [item]
+    with contextlib.closing(sqlite3.connect(server.data_dir / "server.sqlite")) as database, database:
+        week = 7 * 24 * 3600.0
+        database.execute("UPDATE launch_agents SET heard_at = heard_at - ? WHERE id IN (?, ?)", (week, gone, busy))
+
+    listed = at_server("agents")
+
+    assert (gone in listed.stdout, busy in listed.stdout) == (False, True)
+    assert listed.stderr == "Not shown: 1 that were not heard for 7 days; --all shows them.\n"
+    assert gone in at_server("agents", "--all").output
+    assert gone in at_server("agents", "--json").output
 
 
 def test_what_each_agent_has_is_listed_with_it(at_server: Launchd, server: RunningServer, queue: str) -> None:

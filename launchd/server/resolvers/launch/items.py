@@ -12,9 +12,9 @@ from launchd.server.errors import Refused
 from launchd.server.launch.item_reasons import Terms, fits_no_agent, reasons
 from launchd.server.launch.stop_sentences import stop_sentence
 from launchd.server.launch.waiting_items import move, set_priority
-from launchd.server.models import Item, ItemReason, ItemWarning, StopRequest
+from launchd.server.models import Item, ItemReason, ItemWarning, LaunchAgent, StopRequest
 from launchd.server.notifier import Work, work_topics
-from launchd.server.store.launch import acknowledgements, items, lookup, queues
+from launchd.server.store.launch import acknowledgements, agents, items, lookup, queues
 from launchd.server.store.launch.demands import NONE, decode
 from launchd.server.store.launch.states import HELD, STATUS_OF_STATE, STOPPED
 from launchd.server.store.savepoints import savepoint
@@ -46,6 +46,12 @@ def resolve_run_name(found: Item, info: Info) -> str | None:
 @item.field("launchAgentId")
 def resolve_agent_id(found: Item, info: Info) -> str | None:
     return found.agent_id
+
+
+@item.field("agent")
+async def resolve_agent(found: Item, info: Info) -> LaunchAgent | None:
+    context = info.context
+    return None if found.agent_id is None else await context.read(agents.find_agent, context.viewer, found.agent_id)
 
 
 @item.field("status")

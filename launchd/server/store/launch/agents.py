@@ -18,7 +18,6 @@ from launchd.server.models import AgentGpus, AgentIdentity, EntityRecord, Launch
 from launchd.server.store.accounts.authorization import binds, may_serve
 from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.gone_agents import IS_LISTED
 from launchd.server.store.launch.queues import require_queue_by_id
 from launchd.server.store.launch.states import HELD
 from launchd.server.store.tables import (
@@ -65,7 +64,7 @@ _AGENTS = (
     .where(may_serve(agent.entity_id))
 )
 _BY_ID = _AGENTS.where(agent.id == bindparam("of_id"))
-_OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity"), IS_LISTED).order_by(agent.created_at.desc())
+_OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity")).order_by(agent.created_at.desc())
 _SERVES_LIVING = (
     agent.id.in_(select(launch_agent_queues.c.agent_id).where(launch_agent_queues.c.queue_id == bindparam("of_queue"))),
     agent.status != KILLED,
@@ -259,8 +258,8 @@ def gpus_of_living(
 
 
 def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
-    """Agents of an entity, the newest first, without those that are long gone."""
-    rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, "now": time.time(), **binds(viewer)}).all()
+    """Agents of an entity, the newest first."""
+    rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, **binds(viewer)}).all()
     return [_agent(connection, viewer, row) for row in rows]
 
 

@@ -13,11 +13,11 @@ const ITEM = `query Item($id: ID!, $entity: String!) {
   entity(name: $entity) { readOnly }
   launchRunQueueItem(id: $id) {
     id state status phase stage exitCode author priority runSpec queueName entityName gpus associatedRunId
-    createdAt leasedAt startedAt finishedAt launchAgentId stopRequested stopReason
+    createdAt leasedAt startedAt finishedAt stopRequested stopReason
+    agent { hostname name secondsSinceHeartbeat }
     why { code sentence } warnings { stage message createdAt }
   }
 }`;
-const AGENT = `query AgentOfItem($id: ID!) { launchAgent(id: $id) { hostname name secondsSinceHeartbeat } }`;
 const STOP = `mutation Stop($input: StopRunQueueItemInput!) { stopRunQueueItem(input: $input) { success message } }`;
 const ENDED = ["FINISHED", "FAILED", "STOPPED", "PREEMPTED"];
 
@@ -36,7 +36,7 @@ export function Item({ entity, id }) {
       ${item && html`
         <${Why} item=${item} />
         ${live.data.mayChange && (hasEnded(item) ? html`<${Again} item=${item} />` : html`<${Stop} item=${item} reload=${live.reload} />`)}
-        <${Facts} facts=${factsOf(entity, item, live.data.agent)} />
+        <${Facts} facts=${factsOf(entity, item)} />
         <${Output} item=${item.id} />
         <details><summary>Run spec, with the arguments of its queue; secrets masked</summary>
           <pre>${JSON.stringify(masked(item.runSpec), null, 2)}</pre></details>
@@ -46,8 +46,7 @@ export function Item({ entity, id }) {
 
 async function load(entity, id) {
   const { launchRunQueueItem: item, entity: owner } = await graphql(ITEM, { id, entity });
-  const agent = item?.launchAgentId ? (await graphql(AGENT, { id: item.launchAgentId })).launchAgent : null;
-  return { item, agent, mayChange: owner?.readOnly === false };
+  return { item, mayChange: owner?.readOnly === false };
 }
 
 function hasEnded(item) {
@@ -94,7 +93,8 @@ function Again({ item }) {
     <${Pushed} entity=${item.entityName} item=${launched} />`;
 }
 
-function factsOf(entity, item, agent) {
+function factsOf(entity, item) {
+  const agent = item.agent;
   const spec = item.runSpec ?? {};
   const [owner, project] = [spec.entity || item.entityName, spec.project];
   return {
