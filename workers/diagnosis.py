@@ -21,6 +21,7 @@ from ipc.diagnosis import (
     decode_question,
 )
 from ipc.errors import JobError
+from ipc.extras import how_to_install
 from ipc.settings import EnvironmentConfig, KubernetesConfig
 from ipc.work_order import WorkOrder
 from workers import processes
@@ -48,7 +49,7 @@ def _modes() -> Answer:
     try:
         from workers.gpus.nvml import NvmlUnavailable, persistence_modes  # noqa: PLC0415 (its package may be missing)
     except ModuleNotFoundError:
-        return Hindrance("NVIDIA's GPUs cannot be asked.", "Install launchd-agent with its extra gpu.")
+        return Hindrance("NVIDIA's GPUs cannot be asked.", f"Install that: {how_to_install('gpu')}.")
     try:
         modes = persistence_modes()
     except NvmlUnavailable as error:

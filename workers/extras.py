@@ -1,12 +1,8 @@
 """What a job is told where the SDK that it needs is not on this host."""
 
-import sys
-
 from ipc.errors import HostError
+from ipc.extras import how_to_install
 from ipc.targets import is_ours
-
-#: This package, as installers know it.
-PACKAGE = "launchd-agent"
 
 
 def not_installed(what: str, extra: str | None, error: ModuleNotFoundError) -> Exception:
@@ -18,5 +14,5 @@ def not_installed(what: str, extra: str | None, error: ModuleNotFoundError) -> E
         return error
     return HostError(
         f"This agent was installed without what it needs for {what}: there is no {error.name}.",
-        hint=f"The administrator installs it: {sys.executable} -m pip install '{PACKAGE}[{extra}]'.",
+        hint=f"The administrator installs it: {how_to_install(extra)}.",
     )

@@ -18,6 +18,7 @@ from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, engine_settin
 from launchd.cli.options import agent_options, json_option
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Line, Span, echo, echo_json
+from launchd.local.container_engine import why_no_engine_is_asked
 
 _SHORT_ID = 12
 
@@ -35,6 +36,9 @@ def clean(dry_run: bool, unused: bool, json: bool, config_path: str | None, stat
     has forgotten, and, while the engine's disk is too full (launchd.docker.cleanup), the build cache and images that
     were pulled or built for jobs. The agent does the same at its start and from time to time.
     """
+    missing = why_no_engine_is_asked()
+    if missing is not None:
+        raise click.ClickException(f"The container engine cannot be asked: {missing}")
     location = agent_locations(config_path, state_dir)[0]
     docker = engine_settings(config_path, os.environ)
     engine = Engine(docker.host)

@@ -17,7 +17,7 @@ from launchd.cli.child_process import ChildProcess, Signals
 from launchd.cli.database_url import VARIABLE
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
-from launchd.local.container_engine import runs_containers
+from launchd.local.container_engine import why_no_containers
 from launchd.local.instance import InstanceNotRunning, LocalInstance
 
 HOST = "127.0.0.1"
@@ -43,12 +43,12 @@ _CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is
 class LocalStack:
     """One queue server and one agent. ``port`` ``None``: the last one, if it is free.
 
-    ``has_containers`` says, once they are started, whether the agent runs containers: whether an engine answered.
+    ``without_containers`` says, once they are started, why the agent runs no containers; None where it does.
     """
 
     def __init__(self, instance: LocalInstance, max_jobs: int, port: int | None) -> None:
         self.max_jobs = max_jobs
-        self.has_containers = False
+        self.without_containers: str | None = None
         self._instance = instance
         self._port = _choose_port(instance, port)
         self._environ = {name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES}
@@ -107,7 +107,7 @@ class LocalStack:
             entity = client.viewer().entity or ""
             if client.queue(entity, DEFAULT_QUEUE) is None:
                 client.create_queue(entity, DEFAULT_QUEUE)
-            self.has_containers = runs_containers(self._environ)
+            self.without_containers = why_no_containers(self._environ)
             self._write_config(entity, [queue.name for queue in client.queues(entity)])
         self._agent = ChildProcess(
             ["agent", "-c", str(self._instance.config_path)], self._instance.agent_log, self._environ
@@ -157,13 +157,13 @@ class LocalStack:
             "api_key_file": str(self._instance.key_file),
             "state_dir": str(self._instance.agent_dir),
             "runtime_dir": str(self._instance.runtime_dir),
-            "policy": _policy(self.has_containers),
+            "policy": _policy(has_containers=self.without_containers is None),
         }
         config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": settings}
         self._instance.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))
 
 
-def _policy(has_containers: bool) -> dict[str, Any]:
+def _policy(*, has_containers: bool) -> dict[str, Any]:
     """Return what the agent grants: its jobs have its user's rights anyway."""
     policy: dict[str, Any] = {
         "resources": [LOCAL_PROCESS],

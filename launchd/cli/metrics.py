@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from ipc.extras import how_to_install
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
@@ -25,7 +26,8 @@ def metrics(config_path: str | None, state_dir: Path | None) -> None:
         from launchd.metrics.exposition import rendered  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"Metrics need the Python package {error.name}, which is not installed here (launchd-agent[metrics])."
+            f"Metrics need the Python package {error.name}, which is not installed here."
+            f" Install it with: {how_to_install('metrics')}."
         ) from error
     answer = ask_agent(runtime_dir(config_path, state_dir), command="metrics")
     text, _ = rendered(msgspec.convert(answer["metrics"], list[Family]))

@@ -4,6 +4,8 @@ import importlib
 
 import click
 
+from ipc.extras import how_to_install
+
 
 def require_packages() -> None:
     """Raise ``click.ClickException`` where a package of the queue server is missing."""
@@ -12,5 +14,5 @@ def require_packages() -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install --require-hashes -r requirements/server.lock in the repository"
+            f" Install all it needs with: {how_to_install('server')}."
         ) from error

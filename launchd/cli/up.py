@@ -114,8 +114,10 @@ def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
         "  launchd launch DIRECTORY         run main.py of a directory",
         "  launchd status --watch           see the jobs",
     )
-    if stack.has_containers:
+    if stack.without_containers is None:
         echo("  launchd launch -d IMAGE -r local-container     run an image")
+    else:
+        echo("", f"Jobs are processes here, no containers: {stack.without_containers}")
     key_file = shlex.quote(str(instance.key_file))
     echo("", "In a browser:", f"  {stack.url}     sign in with the key in {key_file}")
     echo("", "For W&B's own client, once for all:", f"  launchd login --host {stack.url} < {key_file}")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ipc.diagnosis import Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Usable
+from ipc.extras import how_to_install
 from ipc.settings import EnvironmentConfig
 from ipc.targets import BUILDERS, CLOUDS, GCP
 from launchd.agent.environments import WORKER_SECONDS, ask_workers, clouds, needs_cluster, order_of_no_job
@@ -89,7 +90,7 @@ def check_extras(host: Host) -> Iterator[Finding]:
             yield fail(
                 f"{need} needs packages that are not installed: {', '.join(missing)}.",
                 f"What uses {need} fails here.",
-                f"Install launchd-agent[{extra}] with the agent's Python.",
+                f"Install that: {how_to_install(extra)}.",
             )
         else:
             yield ok(f"What {need} needs is installed.")

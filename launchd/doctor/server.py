@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from ipc.extras import how_to_install
 from ipc.policy_rules import PolicyRules
 from ipc.targets import find_target
 from launchd.client.clock import clock_difference
@@ -132,10 +133,10 @@ def _of_queue(entity: str, name: str, queue: QueueDetail | None, rules: PolicyRu
             "Each of its jobs is refused here.",
             f"Add {target.name} to launchd.policy.resources, or take the queue out of queues.",
         )
-    if missing := missing_packages(target.extra):
+    if target.extra and (missing := missing_packages(target.extra)):
         return fail(
             f"The queue {name!r} is for {kind}, and what that needs is not installed: {', '.join(missing)}.",
             "Each of its jobs fails here.",
-            f"Install launchd-agent[{target.extra}].",
+            f"Install that: {how_to_install(target.extra)}.",
         )
     return ok(f"The queue {name!r} of {entity!r} is for {kind}, which this host runs.")

@@ -6,30 +6,35 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from ipc.engine_address import engine_address
-from ipc.targets import LOCAL_CONTAINER, find_target
+from ipc.extras import how_to_install
 
 ANSWER_SECONDS = 3.0
+
+#: The extra with what workers need for the engine, and the package by which they speak to it.
+EXTRA = SDK = "docker"
 
 _PING = b"GET /_ping HTTP/1.0\r\n\r\n"
 _GOOD = b" 200 "
 
 
-def runs_containers(environ: Mapping[str, str]) -> bool:
-    """Return whether an engine answers, and what workers need for it is installed.
+def why_no_containers(environ: Mapping[str, str]) -> str | None:
+    """Return why no jobs can be containers here; None where an engine answers and what is needed for it is installed.
 
     The engine is that of ``$DOCKER_HOST``, or the usual one; one behind TLS or ssh is not asked, and so there is none.
     """
-    return _is_installed() and _answers(engine_address(None, environ))
+    address = engine_address(None, environ)
+    if not _answers(address):
+        return f"no container engine answers at {address}."
+    return why_no_engine_is_asked()
 
 
-def _is_installed() -> bool:
-    target = find_target(LOCAL_CONTAINER)
+def why_no_engine_is_asked() -> str | None:
+    """Return that the package is missing which speaks to container engines, and how to install it; None where not."""
     try:
-        # The extra has its SDK's name.
-        metadata.version((target and target.extra) or "")
-    except (metadata.PackageNotFoundError, ValueError):
-        return False
-    return True
+        metadata.version(SDK)
+    except metadata.PackageNotFoundError:
+        return f"the Python package {SDK} is not installed. Install it with: {how_to_install(EXTRA)}."
+    return None
 
 
 def _answers(address: str) -> bool:

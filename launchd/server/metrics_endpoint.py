@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+from ipc.extras import how_to_install
 from launchd.metrics.address import open_socket, parse_address
 from launchd.metrics.model import Family
 from launchd.metrics.recorder import gauge
@@ -67,7 +68,7 @@ def _endpoint_class() -> Callable[[socket.socket, Callable[[], Sequence[Family]]
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"Metrics need the Python package {error.name}, which is not installed here."
-            " Install it with: pip install --require-hashes -r requirements/metrics.lock in the repository"
+            f" Install it with: {how_to_install('metrics')}."
         ) from error
     return found
 

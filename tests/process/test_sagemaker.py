@@ -125,7 +125,7 @@ def test_without_the_sdk_a_job_fails_at_once_and_says_how_to_get_it(testbed: Tes
     over = ended(testbed, push(testbed, "true"))
 
     assert over[0].state == "FAILED"
-    assert "pip install 'launchd-agent[aws]'" in (over[0].message or "")
+    assert "pip install --require-hashes -r requirements/aws.lock" in (over[0].message or "")
 
 
 @pytest.mark.parametrize(("failpoint", "action"), list(deaths(SHORT)))

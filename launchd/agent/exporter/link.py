@@ -120,7 +120,7 @@ def exporter_link(config: MetricsConfig, events: EventQueue) -> ExporterLink | N
         return None
     if find_spec(LIBRARY) is None:
         log.error(
-            "Metrics are not served: Prometheus' library for Python is not installed (launchd-agent[metrics]).",
+            "Metrics are not served: Prometheus' library for Python is not installed (requirements/metrics.lock).",
             extra={"package": LIBRARY},
         )
         return None

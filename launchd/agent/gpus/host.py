@@ -58,4 +58,4 @@ def why_unmanaged(
         return None
     if not any(map(exists, NVIDIA_SIGNS)):
         return "no driver of GPUs is loaded there."
-    return None if has_nvml else "it was installed without the extra gpu (launchd-agent[gpu])."
+    return None if has_nvml else "it was installed without the extra gpu (requirements/gpu.lock)."

@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ipc.extras import how_to_install
 from launchd.server.errors import CannotStart
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
@@ -98,5 +99,5 @@ def _load(module: str) -> ModuleType:
     except ImportError as error:
         raise CannotStart(
             f"PostgreSQL as the store needs a Python package that is not installed here ({error})."
-            " Install it with: pip install --require-hashes -r requirements/postgres.lock in the repository"
+            f" Install it with: {how_to_install('postgres')}."
         ) from error

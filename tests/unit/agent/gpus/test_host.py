@@ -12,7 +12,7 @@ NVIDIA, AMD = "/dev/nvidiactl", "/sys/class/kfd/kfd/topology/nodes"
     [
         (None, set(), True, "no driver of GPUs is loaded there."),
         (None, {NVIDIA}, True, None),
-        (None, {NVIDIA}, False, "it was installed without the extra gpu (launchd-agent[gpu])."),
+        (None, {NVIDIA}, False, "it was installed without the extra gpu (requirements/gpu.lock)."),
         (None, {AMD}, False, None),
         (False, {NVIDIA, AMD}, True, "launchd.gpus.manage is false in its configuration."),
         (True, set(), False, None),
