@@ -26,7 +26,7 @@ from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.file_packs import pack_routes
 from launchd.server.routes.outputs import output_routes
-from launchd.server.routes.pages import page_routes
+from launchd.server.routes.pages import page, page_routes, wants_page
 from launchd.server.routes.runs import run_routes
 from launchd.server.routes.telemetry import telemetry_route
 from launchd.server.settings import ServerSettings
@@ -117,8 +117,10 @@ async def _unauthorized(_: Request, error: Exception) -> Response:
     return response
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
+    if status == 404 and wants_page(request):
+        return page(404)
     return error_response(status, f"This queue server has nothing at this address ({getattr(error, 'detail', '')}).")
 
 

@@ -1,5 +1,7 @@
 """Launching, watching and stopping on the web pages, with a real agent behind them."""
 
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -216,3 +218,40 @@ def test_a_page_says_that_its_server_is_away_and_goes_on_when_it_is_back(visitor
         expect(page.get_by_role("alert").first).to_contain_text("The queue server does not answer.", timeout=long())
         server.start()
         expect(page.get_by_role("alert")).to_have_count(0, timeout=long())
+
+
+def test_long_output_is_shown_to_its_end_and_the_page_says_that_there_was_more(
+    visitor: Visitor, testbed: Testbed
+) -> None:
+    testbed.start_agent()
+    item = testbed.push(sys.executable, "-c", "print('x' * 700_000, 'is one line', end='')")
+    testbed.wait_over([item])
+    page = visitor.sign_in(testbed.server.key, f"/{testbed.entity}/launch/items/{item}")
+    expect(page.locator("pre.output")).to_have_text(re.compile("^x{499988} is one line$"), timeout=long())
+    expect(page.get_by_text("The page keeps the end of long output")).to_be_visible()
+
+
+def test_a_control_sequence_in_two_pieces_is_not_shown(visitor: Visitor, testbed: Testbed, gate: Gate) -> None:
+    testbed.start_agent()
+    item = testbed.push("sh", "-c", f"printf 'red: \\033[3'; {gate.wait}; printf '1mover\\033[0m\\n'")
+    page = visitor.sign_in(testbed.server.key, f"/{testbed.entity}/launch/items/{item}")
+    expect(page.locator("pre.output")).to_have_text("red: ", timeout=long())
+    gate.open()
+    expect(page.locator("pre.output")).to_have_text("red: over\n", timeout=long())
+
+
+def test_a_queue_is_found_by_its_name_too(visitor: Visitor, testbed: Testbed) -> None:
+    page = visitor.sign_in(testbed.server.key, f"/{testbed.entity}/launch/by-hand")
+    expect(page.get_by_role("heading", name="Queue by-hand")).to_be_visible()
+
+
+def test_nothing_is_wider_than_a_telephone(visitor: Visitor, testbed: Testbed) -> None:
+    name = "q" * 64
+    testbed.client.create_queue(testbed.entity, name)
+    item = testbed.client.push(testbed.entity, name, {"overrides": {"entry_point": ["true"]}})
+    page = visitor.sign_in(testbed.server.key)
+    page.set_viewport_size({"width": 360, "height": 700})
+    for path in ("launch/" + "x" * 64, f"launch/{name}", f"launch/items/{item}", "z" * 100):
+        visitor.open(f"/{testbed.entity}/{path}")
+        page.locator("main .error, main h1 + *").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path

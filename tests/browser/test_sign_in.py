@@ -89,3 +89,14 @@ def test_a_user_makes_a_key_and_revokes_it(visit: Visit, account: Account) -> No
         f"{account.url}/graphql", json={"query": "{ viewer { name } }"}, auth=("api", made), timeout=10
     )
     assert asked.status_code == 401
+
+
+def test_where_there_is_no_page_a_person_is_told_so_and_a_program_in_json(visitor: Visitor, account: Account) -> None:
+    page = visitor.sign_in(account.key, "/no/such/page/at/all")
+    expect(page.get_by_text("There is no page at /no/such/page/at/all.")).to_be_visible()
+    answers = [
+        requests.get(f"{account.url}/no/such/page/at/all", headers={"Accept": accept}, timeout=10)
+        for accept in ("text/html,*/*", "application/json")
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [answer.headers["Content-Type"].partition(";")[0] for answer in answers] == ["text/html", "application/json"]

@@ -60,5 +60,15 @@ def page_routes() -> list[BaseRoute]:
     return [files, *(Route(path, _page, methods=["GET"]) for path in PAGE_PATHS)]
 
 
+def wants_page(request: Request) -> bool:
+    """Return whether a person asks, by a browser: programs ask for no HTML."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def page(status: int = 200) -> Response:
+    """The document of all pages; where there is none at the address, it says so."""
+    return FileResponse(_DIRECTORY / "index.html", status, headers=_HEADERS)
+
+
 async def _page(_: Request) -> Response:
-    return FileResponse(_DIRECTORY / "index.html", headers=_HEADERS)
+    return page()

@@ -6,20 +6,25 @@ import { readOutput } from "./api.js";
 const WAIT_SECONDS = 10;
 const AGAIN_MILLISECONDS = 2000;
 const MOST_CHARACTERS = 500_000;
+// A line that is longer is cut in the middle, so that a job which ends no line has an end that is seen.
+const LONGEST_LINE = 10_000;
 
 // What a terminal would obey and a page shows as rubbish: colours, movements of the cursor, titles of windows.
 const CONTROL = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
+// Its beginning, at the end of a piece. What a terminal would wait longer for is none.
+const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,2000}\x1b?)?$/;
+const NOTHING = { text: "", held: "", isCut: false };
 
 /** The output of an item's job, to its end. */
 export function Output({ item }) {
-  const [text, setText] = useState("");
+  const [shown, setShown] = useState(NOTHING);
   const [note, setNote] = useState("Waiting for output ...");
   const [isFollowing, setFollowing] = useState(true);
   const box = useRef(null);
   useEffect(() => {
     const aborter = new AbortController();
-    setText("");
-    follow(item, aborter.signal, (more) => setText((before) => joined(before, more)), setNote).catch((error) => {
+    setShown(NOTHING);
+    follow(item, aborter.signal, (more) => setShown((before) => joined(before, more)), setNote).catch((error) => {
       if (error.name !== "AbortError") {
         setNote(error.message);
       }
@@ -30,14 +35,15 @@ export function Output({ item }) {
     if (isFollowing && box.current) {
       box.current.scrollTop = box.current.scrollHeight;
     }
-  }, [text, isFollowing]);
+  }, [shown, isFollowing]);
   return html`
     <section aria-labelledby="output">
       <h2 id="output">Output</h2>
       <label class="inline"><input type="checkbox" checked=${isFollowing}
         onChange=${(event) => setFollowing(event.target.checked)} /> Follow its end</label>
-      <pre class="output" tabindex="0" ref=${box}>${text}</pre>
+      <pre class="output" tabindex="0" ref=${box}>${shown.text}</pre>
       <p class="quiet" role="status">${note}</p>
+      ${shown.isCut && html`<p class="quiet">The page keeps the end of long output: <code>launchd logs ${item}</code> has more.</p>`}
     </section>`;
 }
 
@@ -96,8 +102,26 @@ function sentenceOf(about, hasOutput) {
   return about.is_fresh ? "" : `The agent on host ${about.hostname} was last heard ${Math.round(about.silent_seconds ?? 0)} s ago.`;
 }
 
-/** Add a piece of output to a text, of which the last part is kept. A line that a program writes over is the last one. */
-function joined(before, more) {
-  const whole = (before + more.replace(CONTROL, "")).replace(/\r\n/g, "\n").replace(/^[^\n]*\r(?!$)/gm, "");
-  return whole.length <= MOST_CHARACTERS ? whole : whole.slice(whole.indexOf("\n", whole.length - MOST_CHARACTERS) + 1);
+/**
+ * Add a piece of output to what is shown: the text, of which the end is kept, and the beginning of a control sequence
+ * whose end the next piece has. A line that a program writes over is the last one.
+ */
+function joined({ text, held, isCut }, more) {
+  const given = held + more;
+  const unfinished = UNFINISHED.exec(given)?.[0] ?? "";
+  const plain = given.slice(0, given.length - unfinished.length).replace(CONTROL, "");
+  const lastLine = text.lastIndexOf("\n") + 1;
+  const ended = (text.slice(lastLine) + plain).replace(/\r\n/g, "\n").replace(/^[^\n]*\r(?!$)/gm, "");
+  const whole = text.slice(0, lastLine) + ended;
+  const end = endOf(whole);
+  return { text: end, held: unfinished, isCut: isCut || end.length < whole.length };
+}
+
+function endOf(whole) {
+  if (whole.length <= MOST_CHARACTERS) {
+    return whole;
+  }
+  const end = whole.slice(-MOST_CHARACTERS);
+  const line = end.indexOf("\n") + 1;
+  return line <= LONGEST_LINE ? end.slice(line) : end;
 }

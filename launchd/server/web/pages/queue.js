@@ -60,7 +60,8 @@ export function Queue({ entity, id }) {
 
 async function load(entity, id) {
   const about = await graphql(QUEUE, { entity, project: QUEUE_PROJECT });
-  const queue = about.project?.runQueues.find((each) => each.id === id);
+  const queues = about.project?.runQueues ?? [];
+  const queue = queues.find((each) => each.id === id) ?? queues.find((each) => each.name === id);
   if (!queue) {
     return { queue: null };
   }
