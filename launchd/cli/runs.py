@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
@@ -13,6 +12,7 @@ from launchd.cli.run_view import as_json, metric_lines, plain_points, run_lines,
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import terminal_width
 from launchd.cli.terminal import echo, echo_json
+from launchd.cli.web_pages import run_page
 from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer
 from launchd.client.run_reading import Run, find_runs, list_runs, projects_of, read_metric, read_run
@@ -108,7 +108,7 @@ def show(
     with queue_server(url, state_dir) as server:
         found = _require_run(server, run_name, project, entity)
         histories = {key: read_metric(server, found, key, _SAMPLES) for key in metrics}
-        page = f"{server.base_url}/{quote(found.entity)}/{quote(found.project)}/runs/{quote(found.id)}"
+        page = run_page(server, found)
     if json:
         points = {key: plain_points(lines) for key, lines in histories.items()}
         echo_json({**as_json(found), "page": page, "history": points})

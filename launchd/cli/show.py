@@ -1,7 +1,6 @@
 """`launchd show`: everything that the queue server knows of one item."""
 
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
@@ -11,6 +10,7 @@ from launchd.cli.item_view import as_json, item_lines
 from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_item
 from launchd.cli.terminal import echo, echo_json
+from launchd.cli.web_pages import item_page
 from launchd.client.queue_server import Agent, Item, QueueServer
 
 EXAMPLES = """\b
@@ -33,18 +33,11 @@ def show(item: str, json: bool, url: str | None, state_dir: Path | None) -> None
     """
     with queue_server(url, state_dir) as server:
         found = require_item(server, item)
-        page = _page_of(server, found)
+        page = item_page(server, found)
         if json:
             echo_json({**as_json(found), "page": page})
             return
         echo(*item_lines(found, _agent_of(server, found), _reasons(server, found), page))
-
-
-def _page_of(server: QueueServer, item: Item) -> str | None:
-    """Return the address of the item's page; W&B's server has none."""
-    if item.entity_name is None or not server.capabilities().launchd_protocol:
-        return None
-    return f"{server.base_url}/{quote(item.entity_name)}/launch/items/{item.id}"
 
 
 def _agent_of(server: QueueServer, item: Item) -> Agent | None:
