@@ -18,6 +18,8 @@ from typing import Protocol, TypeVar
 
 #: Names the resources whose runners the fork server loads in advance.
 PRELOAD_VARIABLE = "LAUNCHD_PRELOAD"
+#: Names the directory with the sockets of processes that serve all workers.
+SERVICES_VARIABLE = "LAUNCHD_SERVICES"
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -92,6 +94,11 @@ def run_worker(target: str, end: End) -> None:
 def preloaded_resources() -> list[str]:
     """Return the resources for which workers are made ready in advance."""
     return [name for name in os.environ.get(PRELOAD_VARIABLE, "").split(",") if name]
+
+
+def services_directory() -> str | None:
+    """Return where the processes that serve all workers listen, ``None`` outside an agent."""
+    return os.environ.get(SERVICES_VARIABLE) or None
 
 
 def freeze_imports() -> None:

@@ -6,7 +6,7 @@ imported by a worker alone, when it is chosen.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -20,6 +20,9 @@ SAGEMAKER = "sagemaker"
 VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
+AWS = "aws"
+GCP = "gcp"
+AZURE = "azure"
 VENV = "venv"
 LOCAL_REGISTRY = "local"
 PLAIN_REGISTRY = "plain"
@@ -31,8 +34,8 @@ class Target(msgspec.Struct, frozen=True):
     ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
     path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
     ``extra`` is the extra of this package that brings its SDK. ``watcher`` is the path of the function of the process
-    that watches the target for all workers, None where each asks for itself. ``offered`` is False for what no submitter
-    may name.
+    that watches the target for all workers, None where each asks for itself. ``cloud`` is the word of the cloud that
+    has the target. ``offered`` is False for what no submitter may name.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Target(msgspec.Struct, frozen=True):
     extra: str | None = None
     queue_type: str | None = None
     watcher: str | None = None
+    cloud: str | None = None
     offered: bool = True
 
     @property
@@ -84,13 +88,15 @@ class Cloud(msgspec.Struct, frozen=True):
     """A cloud: the word of ``environment.type``, and that of ``registry.type`` for the registry it brings.
 
     ``path`` is that of the class of its environment, None while there is none; ``extra`` is the extra of this package
-    that brings its SDK.
+    that brings its SDK. ``service`` is the path of the function of the process that asks the cloud for all workers,
+    where jobs run there; None where each worker asks for itself.
     """
 
     environment: str
     registry: str
     extra: str | None = None
     path: str | None = None
+    service: str | None = None
 
 
 _MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
@@ -122,13 +128,14 @@ TARGETS: dict[str, Target] = {
             extra="kubernetes",
             watcher="workers.kubernetes.watcher:main",
         ),
-        Target(SAGEMAKER, "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
+        Target(SAGEMAKER, "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws", cloud=AWS),
         Target(
             VERTEX,
             "workers.runners.vertex:VertexRunner",
             _IMAGE_BUILDERS,
             extra="gcp",
             queue_type="gcp-vertex",
+            cloud=GCP,
         ),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
@@ -147,13 +154,21 @@ BUILDERS: dict[str, Builder] = {
     )
 }
 
-AWS = "aws"
-GCP = "gcp"
-AZURE = "azure"
-
 CLOUDS = (
-    Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
-    Cloud(GCP, "gcr", extra="gcp", path="workers.environments.gcp:GcpEnvironment"),
+    Cloud(
+        AWS,
+        "ecr",
+        extra="aws",
+        path="workers.environments.aws:AwsEnvironment",
+        service="workers.aws.service:main",
+    ),
+    Cloud(
+        GCP,
+        "gcr",
+        extra="gcp",
+        path="workers.environments.gcp:GcpEnvironment",
+        service="workers.gcp.service:main",
+    ),
     Cloud(AZURE, "acr", extra="azure", path="workers.environments.azure:AzureEnvironment"),
 )
 
@@ -194,6 +209,12 @@ def is_ours(module: str | None) -> bool:
 def find_target(word: str) -> Target | None:
     """Return the kind of target that ``word`` names, be it the word of a run spec or of a queue."""
     return next((target for target in TARGETS.values() if word in target.words), None)
+
+
+def clouds_of(resources: Iterable[str]) -> tuple[Cloud, ...]:
+    """Return the clouds that have the targets of these words, each once."""
+    words = {target.cloud for word in resources if (target := find_target(word)) is not None}
+    return tuple(cloud for cloud in CLOUDS if cloud.environment in words)
 
 
 def choose_builder(resource: str, configured: str | None) -> str | None:

@@ -34,6 +34,7 @@ from launchd.agent.old_jobs import OldJobs
 from launchd.agent.outbox import Outbox
 from launchd.agent.periodic_tasks import PeriodicTasks, Task
 from launchd.agent.publication import Publication
+from launchd.agent.request_link import request_links
 from launchd.agent.server_events import ServerEvents
 from launchd.agent.server_link.health import ServerHealth
 from launchd.agent.server_link.session import QueueServerSession
@@ -80,6 +81,7 @@ def compose(
     locks = HostLocks(locks_directory(os.environ))
     gpus = find_gpus(config.launchd.gpus, journal, events, locks)
     job_watches = watches(pool, events, config.launchd.supervision)
+    requests = request_links(config.launchd.policy.resources, config.launchd.runtime_dir, config.launchd.supervision)
     groups = find_job_groups(config.launchd.jobs, state_dir)
     context = AgentContext(config, server.base_url, config.entity or "", groups)
     keys = SubmitterKeys(state_dir / "keys", api_key)
@@ -139,7 +141,7 @@ def compose(
         pool=pool,
         table=table,
         controller=controller,
-        services=Services(gpus, job_watches, exporter_link(config.launchd.metrics, events)),
+        services=Services(gpus, job_watches, requests, exporter_link(config.launchd.metrics, events)),
         cleanup=cleanup,
         periodic_tasks=PeriodicTasks(barrier, tasks),
         session=session,

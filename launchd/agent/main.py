@@ -54,7 +54,8 @@ def run(
     os.environ.pop("WANDB_API_KEY", None)
     threading.excepthook = lambda death: _report_death(events, death)
     # Before any thread, socket or secret: the fork server's copies go to every job.
-    spawner = WorkerSpawner(events, loaded.config.launchd.policy.resources)
+    settings = loaded.config.launchd
+    spawner = WorkerSpawner(events, settings.policy.resources, settings.runtime_dir)
     raise_limit()
     freeze_imports()
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -162,7 +162,7 @@ def ours(spec: dict[str, Any]) -> dict[str, Any]:
     launch = LaunchRequest(NAME, entry_point, variables, Path("/none"), Build(image=IMAGE), args)
     request = job_request(read_args(order, IMAGE), order, launch, Place(PROJECT, REGION))
     # The SDK takes seconds to import, and every process of a run imports this module.
-    from workers.vertex.api import parse_request
+    from workers.gcp.session import parse_request
 
     return as_dict(parse_request(request))
 

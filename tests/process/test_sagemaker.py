@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from launchd.client.queue_server import Item
 from tests.support.aws import ROLE, FakeAws, arguments
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.processes import children_of, command_line
+from tests.support.request_services import AWS, dying_again_and_again, private_mib, service_of, workers_with_jobs
 from tests.support.server import Account
 from tests.support.testbed import ROOT, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 IMAGE = "registry.example/train:1"
 CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrainingJob", "SageMaker.StopTrainingJob"
+
+#: The most that a worker may have for itself, in MiB.
+MOST_MIB = 6.3
 
 #: In the short run: where a training job may exist and nobody knows yet.
 SHORT = ("worker.after_submit_approved", "worker.after_submit")
@@ -136,8 +139,8 @@ def test_any_process_may_die_anywhere(testbed: Testbed, aws: FakeAws, failpoint:
     assert_said_once(testbed, over)
 
 
-def test_the_memory_of_workers_is_shared(testbed: Testbed) -> None:
-    """What the SDK knows of AWS's services is the fork server's; reading it takes a worker 30 MiB."""
+def test_workers_are_small(testbed: Testbed) -> None:
+    """The SDK is in the one process that asks for all of them."""
     testbed.start_agent()
     items = [push(testbed, "sleep", "5") for _ in range(2)]
     wait_until(lambda: all(testbed.phase(item) == "running" for item in items), 40, "the jobs run")
@@ -145,14 +148,44 @@ def test_the_memory_of_workers_is_shared(testbed: Testbed) -> None:
     private = [private_mib(process) for process in workers_with_jobs(testbed)]
 
     assert len(private) == 2
-    assert max(private) < 20
+    assert max(private) < MOST_MIB
     ended(testbed, *items)
 
 
-def workers_with_jobs(opened: Testbed) -> list[psutil.Process]:
-    return [one for one in children_of(opened.agent_pid, all_below=True) if "worker default/" in command_line(one)]
+def test_what_asks_for_all_workers_may_die_at_any_time(testbed: Testbed, aws: FakeAws) -> None:
+    testbed.configure(max_jobs=4, launchd=SETTINGS)
+    testbed.start_agent()
+
+    with dying_again_and_again(testbed, AWS, 4) as killed:
+        items = [push(testbed, "sh", "-c", "echo hello; sleep 3") for _ in range(6)]
+        over = testbed.wait_over(items, timeout=120)
+
+    assert len(killed) >= 2
+    assert {item.state for item in over} == {"FINISHED"}
+    assert_started_once(aws.jobs)
+    assert {logs_of(testbed, item) for item in items} == {"hello\n"}
 
 
-def private_mib(process: psutil.Process) -> float:
-    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
+def test_what_asks_for_all_workers_is_replaced_when_it_hangs(testbed: Testbed) -> None:
+    supervision = {"worker_heartbeat_seconds": 0.2, "worker_silence_seconds": 2.0}
+    testbed.configure(max_jobs=2, launchd={**SETTINGS, "supervision": supervision})
+    testbed.start_agent()
+    item = push(testbed, "sleep", "6")
+    wait_until(lambda: testbed.phase(item) == "running", 30, "the job runs")
+
+    hanging = service_of(testbed, AWS)
+    hanging.suspend()
+
+    wait_until(lambda: not hanging.is_running(), 30, "it is ended")
+    assert [over.state for over in ended(testbed, item)] == ["FINISHED"]
+    assert "It has said nothing for 2 s." in testbed.log()
+
+
+def test_its_socket_goes_with_the_agent(testbed: Testbed) -> None:
+    agent = testbed.start_agent()
+    service_of(testbed, AWS)
+    [path] = testbed.directory.rglob("aws.sock")
+
+    agent.terminate()
+
+    assert not path.exists()

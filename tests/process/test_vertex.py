@@ -10,11 +10,21 @@ import pytest
 
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.google_cloud import DONE_UNANSWERED, GoogleCloud, google_cloud, job_args
+from tests.support.request_services import (
+    GOOGLE_CLOUD,
+    dying_again_and_again,
+    private_mib,
+    service_of,
+    workers_with_jobs,
+)
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
+
+#: The most that a worker may have for itself, in MiB.
+MOST_MIB = 6.3
 
 #: Where a worker dies, or its supervisor, once the job may exist at Vertex AI. All others run with ``--long``.
 SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitoring", "supervisor.submitted")
@@ -113,6 +123,32 @@ def test_a_lost_answer_makes_no_second_job(testbed: Testbed, cloud: GoogleCloud)
     [over] = testbed.wait_over([push(testbed)])
 
     assert (over.state, len(cloud.jobs)) == ("FINISHED", 1)
+
+
+def test_workers_are_small(testbed: Testbed, cloud: GoogleCloud) -> None:
+    """The SDK is in the one process that asks for all of them."""
+    start(testbed, cloud)
+    items = [push(testbed, seconds=5) for _ in range(2)]
+    wait_until(lambda: all(testbed.phase(item) == "running" for item in items), 60, "the jobs run")
+
+    private = [private_mib(process) for process in workers_with_jobs(testbed)]
+
+    assert len(private) == 2
+    assert max(private) < MOST_MIB
+    testbed.wait_over(items)
+
+
+def test_what_asks_for_all_workers_may_die_at_any_time(testbed: Testbed, cloud: GoogleCloud) -> None:
+    start(testbed, cloud)
+    service_of(testbed, GOOGLE_CLOUD)
+
+    with dying_again_and_again(testbed, GOOGLE_CLOUD, 10) as killed:
+        items = [push(testbed, seconds=12) for _ in range(2)]
+        over = testbed.wait_over(items, timeout=240)
+
+    assert killed
+    assert {item.state for item in over} == {"FINISHED"}
+    assert_started_once(job.request["labels"]["launchd-name"] for job in cloud.jobs)
 
 
 def test_an_agent_without_vertex_loads_nothing_of_it(testbed: Testbed) -> None:

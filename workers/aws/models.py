@@ -1,7 +1,6 @@
 """What the SDK reads from its own files about AWS's services, cut down to the requests that are made here.
 
-SageMaker's description alone takes tens of megabytes in memory. It is read once, in the fork server where SageMaker's
-queues are configured, and all workers share it.
+SageMaker's description alone takes tens of megabytes in memory.
 """
 
 import functools
@@ -73,5 +72,5 @@ def _shapes_in(part: Any) -> Iterator[str]:
 
 @functools.cache
 def shared_loader() -> Loader:
-    """Return the reader that all sessions of this process, and of those forked from it, use."""
+    """Return the reader that all sessions of this process use."""
     return TrimmedLoader()

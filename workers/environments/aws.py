@@ -8,8 +8,9 @@ from pathlib import Path
 from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
 from ipc.work_order import WorkOrder
-from workers.aws.errors import translated
-from workers.aws.session import Aws
+from workers.aws.requests import Login
+from workers.aws.sdk_errors import translated
+from workers.aws.session import AwsSession
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL)
 
@@ -18,7 +19,7 @@ class AwsEnvironment:
     """AWS, in the region of the configuration."""
 
     def __init__(self, config: EnvironmentConfig, order: WorkOrder) -> None:
-        self._aws = Aws(order.aws, config.region)
+        self._aws = AwsSession(Login(order.aws, config.region))
 
     def verify(self) -> str:
         """Return as whom, and where, this host speaks to AWS; see :class:`~workers.environments.Environment`."""

@@ -40,7 +40,7 @@ _UPLOAD_SECONDS = 60.0
 class GcpEnvironment:
     """Google Cloud as this host may use it. Nothing is read or asked before the first question."""
 
-    def __init__(self, config: EnvironmentConfig, order: WorkOrder) -> None:
+    def __init__(self, config: EnvironmentConfig, order: WorkOrder | None = None) -> None:
         del order  # Google's own settings say how its services are reached.
         self._config = config
         self._found: tuple[Any, str | None] | None = None

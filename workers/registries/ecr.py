@@ -15,7 +15,7 @@ from ipc.errors import HostError
 from ipc.settings import AwsConfig, RegistryAccess, RegistryConfig
 from ipc.work_order import WorkOrder
 from workers.aws.errors import AwsRefused
-from workers.aws.session import Aws
+from workers.aws.requests import Aws, open_aws
 from workers.docker.images import ImageName, parse_image
 from workers.environments import CloudUnavailable
 from workers.registries import Pause, RegistryError
@@ -69,7 +69,7 @@ class EcrTokens(CredentialSources):
 
     def at(self, region: str) -> Aws:
         """Return AWS in a region."""
-        return self._clients.setdefault(region, Aws(self._settings, region))
+        return self._clients.setdefault(region, open_aws(self._settings, region))
 
     def _token(self, place: Place, registry: str) -> Credentials:
         kept = self._tokens.get(place)
@@ -168,7 +168,7 @@ def _found_address(order: WorkOrder, registry: RegistryConfig) -> str:
             hint="The administrator sets builder.destination, or registry.repository.",
         )
     named = order.environment.region if order.environment is not None and order.environment.type == "aws" else None
-    aws = Aws(order.aws, registry.region or named)
+    aws = open_aws(order.aws, registry.region or named)
     try:
         place = Place(registry.account_id or aws.caller().account, aws.region)
     finally:

@@ -6,13 +6,10 @@ renewed before it ends; it is never in a command line or a file that outlives it
 
 import re
 
-from google.auth.transport.requests import Request
-
 from ipc.errors import HostError
-from ipc.settings import EnvironmentConfig, RegistryAccess
-from ipc.targets import GCP
+from ipc.settings import RegistryAccess
 from ipc.work_order import WorkOrder
-from workers.environments.gcp import GcpEnvironment, translated
+from workers.gcp.requests import Gcp, open_gcp
 from workers.registries import Pause
 from workers.registries.credentials import Credentials, CredentialSources
 from workers.registries.plain import PlainRegistry
@@ -26,24 +23,17 @@ _USER = "oauth2accesstoken"
 class GcpTokens(CredentialSources):
     """Where this host has credentials, with Google's for its registries that Docker's configuration lacks."""
 
-    def __init__(self, access: RegistryAccess, own: str, environment: GcpEnvironment) -> None:
+    def __init__(self, access: RegistryAccess, own: str, gcp: Gcp) -> None:
         super().__init__(access, own)
         self._places = own
-        self._environment = environment
+        self._gcp = gcp
 
     def find(self, registry: str, name: str = "") -> Credentials | None:
         """Return what there is for a registry: what the administrator wrote down, else a token."""
         written = super().find(registry, name)
         if written is not None or not (registry == self._places or _HOST.fullmatch(registry)):
             return written
-        return Credentials(registry, _USER, self._token())
-
-    def _token(self) -> str:
-        credentials = self._environment.credentials
-        if not credentials.valid:
-            with translated():
-                credentials.refresh(Request())
-        return str(credentials.token)
+        return Credentials(registry, _USER, self._gcp.token())
 
 
 class GcrRegistry(PlainRegistry):
@@ -52,7 +42,6 @@ class GcrRegistry(PlainRegistry):
     def _find_address(self, order: WorkOrder) -> str:
         registry = order.registry
         assert registry is not None
-        environment = _environment(order)
         if registry.uri is not None:
             return registry.uri
         if not (registry.repository and registry.image_name):
@@ -60,14 +49,10 @@ class GcrRegistry(PlainRegistry):
                 "The configuration of this agent does not say where in Artifact Registry its images are.",
                 hint="The administrator sets registry.repository and registry.image-name, or builder.destination.",
             )
-        region = registry.region or environment.region
-        project = registry.project or environment.project
+        gcp = open_gcp(order)
+        region = registry.region or gcp.region()
+        project = registry.project or gcp.project()
         return f"{region}-docker.pkg.dev/{project}/{registry.repository}/{registry.image_name}"
 
     def _find_sources(self, order: WorkOrder, own: str, pause: Pause) -> CredentialSources:  # noqa: ARG002 (the base's)
-        return GcpTokens(order.registry_access, own, _environment(order))
-
-
-def _environment(order: WorkOrder) -> GcpEnvironment:
-    named = order.environment
-    return GcpEnvironment(named if named is not None and named.type == GCP else EnvironmentConfig(GCP), order)
+        return GcpTokens(order.registry_access, own, open_gcp(order))

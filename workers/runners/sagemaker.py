@@ -17,7 +17,7 @@ from ipc.handles import ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import WorkOrder
 from workers.aws.errors import AwsRefused, AwsThrottled
-from workers.aws.session import Aws, preload
+from workers.aws.requests import Aws, open_aws
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
@@ -63,11 +63,6 @@ class SagemakerRunner(Runner):
         self._ended = threading.Event()
         self._missing_since: float | None = None
         self._pause: Callable[[float], None] = time.sleep
-
-    @classmethod
-    def preload(cls) -> None:
-        """Read the descriptions of AWS's services: read by each worker, they would take thirty megabytes of its own."""
-        preload((SAGEMAKER, "logs", "sts"))
 
     # -- before anything exists
 
@@ -190,7 +185,7 @@ class SagemakerRunner(Runner):
 
     def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
         """Copy CloudWatch's logs of the training job, over its end."""
-        # Of this thread's own: the SDK's sessions are for one thread each.
+        # Of this thread's own.
         aws = self._connect(str(handle.data["region"]))
         try:
             hosts = self._read(None).typed.resource_config.count
@@ -234,7 +229,7 @@ class SagemakerRunner(Runner):
         named = self._order.environment
         if region is None and named is not None and named.type == "aws":
             region = named.region
-        return Aws(self._order.aws, region, self._read(None).profile)
+        return open_aws(self._order.aws, region, self._read(None).profile)
 
     def _job_name(self, workload: str) -> str:
         # No image and no variable of the agent goes into it, so that any worker finds the job.

@@ -7,30 +7,31 @@ cannot be repeated: it is noted on disk first, and its effect looked for until i
 import logging
 import re
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from ipc.boot_clock import BootClock
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
-from ipc.settings import EnvironmentConfig
 from ipc.states import TERMINAL_STATES, JobState
-from ipc.targets import GCP, VERTEX
+from ipc.targets import VERTEX
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
 from workers.environments import CloudRefused, CloudUnavailable
-from workers.environments.gcp import GcpEnvironment
+from workers.gcp.requests import Seen, VertexBusy, VertexRefused, open_gcp
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 from workers.vertex import policy, records, states
-from workers.vertex.api import VertexApi, VertexRefused, parse_request, preload
-from workers.vertex.output import ENDPOINT, CloudLog, OutputCopy, OutputForbidden
+from workers.vertex.output import CloudLog, OutputCopy, OutputForbidden
 from workers.vertex.records import CreateRecord
-from workers.vertex.request import Place, VertexArgs, job_request, read_args, staging_bucket
+from workers.vertex.request import NAME_LABEL, Place, VertexArgs, job_request, read_args, staging_bucket
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ _SETTLED_AFTER = 2.0
 _LAST_LOOKS = 3
 #: Between these, in seconds, unless looks are more frequent anyway.
 _LAST_PAUSE_SECONDS = 3.0
+#: Between two requests for a job, where the project may ask no more for a time, in seconds.
+CREATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 _JOB = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/customJobs/(?P<number>\d+)")
 
 
@@ -55,15 +58,10 @@ class VertexRunner(Runner):
         self.capabilities = replace(type(self).capabilities, poll_seconds=order.vertex.poll_seconds)
         self._directory = Path(order.directory)
         self._clock = clock or BootClock()
-        self._environment = _environment(order)
-        self._apis: dict[str, VertexApi] = {}
+        self._gcp = open_gcp(order)
+        self._pause: Callable[[float], None] = time.sleep
         self._over = threading.Event()
         self._output_problem: str | None = None
-
-    @classmethod
-    def preload(cls) -> None:
-        """Make in the fork server what all workers share of the SDK."""
-        preload()
 
     def validate(self) -> None:
         """Raise for what Vertex AI, or the policy, does not give the job, and for credentials that are refused."""
@@ -73,7 +71,7 @@ class VertexRunner(Runner):
         self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
         # What gives no answer now may give one when the job is created.
         with suppress(CloudUnavailable):
-            self._environment.verify()
+            self._gcp.verify()
 
     def _require_granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> None:
         """Raise :class:`InvalidSpec` or :class:`PolicyRefused`; ``own_image`` is one that this agent built."""
@@ -81,18 +79,20 @@ class VertexRunner(Runner):
         refused = policy.refusals(request, staging_bucket(args), own_image, self._order.policy.vertex)
         if refused:
             raise PolicyRefused(" ".join(refused))
-        parse_request(request)
+        self._gcp.check_job(request)
 
     def _place(self) -> Place:
-        return Place(self._environment.project, self._environment.region)
+        return Place(self._gcp.project(), self._gcp.region())
 
     def fetch_image(self, image: str, context: JobContext) -> None:
         """Check the image's name; Vertex AI itself brings it to its machines."""
+        self._pause = context.wait
         parse_image(image)
         self._warn_of_ignored(image, context)
 
     def fetch_built(self, build: Build, context: JobContext) -> None:
         """Check that Vertex AI can come to the image; raises :class:`InvalidSpec` where it cannot."""
+        self._pause = context.wait
         if build.mounts_project:
             raise InvalidSpec("Vertex AI cannot mount a job's source code into an image.", hint="Have an image built.")
         if build.archive is not None or self._order.registry is None:
@@ -118,15 +118,28 @@ class VertexRunner(Runner):
         args = read_args(self._order, launch.build.image or "")
         self._require_granted(args, launch, own_image=launch.build.image)
         place = self._place()
-        record = CreateRecord(place, self._clock.now())
-        records.write_create(self._directory, record)
-        try:
-            seen = self._api(place.region).create(place, job_request(args, self._order, launch, place))
-        except (SubmitError, CloudRefused) as error:
-            records.remove_create(self._directory)
-            raise SubmitError(error.message, hint=error.hint) from error
-        records.write_create(self._directory, replace(record, job=seen.name))
+        seen = self._create(place, job_request(args, self._order, launch, place))
         return _handle(launch.name, seen.name)
+
+    def _create(self, place: Place, request: dict[str, Any]) -> Seen:
+        """Ask for the job, again where Vertex AI takes no more requests for a time: then it has made none."""
+        for pause in (*CREATE_PAUSES, None):
+            record = CreateRecord(place, self._clock.now())
+            records.write_create(self._directory, record)
+            try:
+                seen = self._gcp.create_job(place.project, place.region, request)
+            except VertexBusy as error:
+                records.remove_create(self._directory)
+                if pause is None:
+                    raise SubmitError(error.message, hint=error.hint) from error
+                self._pause(pause)
+            except (SubmitError, CloudRefused) as error:
+                records.remove_create(self._directory)
+                raise SubmitError(error.message, hint=error.hint) from error
+            else:
+                records.write_create(self._directory, replace(record, job=seen.name))
+                return seen
+        raise AssertionError("the last pause is none")
 
     def _find_before(self, name: str) -> Handle | None:
         """Return the job that is there before it is asked for; raises as :meth:`find`.
@@ -150,12 +163,11 @@ class VertexRunner(Runner):
         if record is not None and record.job is not None:
             return _handle(name, record.job)
         place = record.place if record is not None else self._place()
-        api = self._api(place.region)
-        found = api.find(place, name)
+        found = self._gcp.find_jobs(place.project, place.region, f'labels.{NAME_LABEL}="{name}"')
         for other in found[1:]:
             # An answer was lost, and the job was created again meanwhile.
             log.warning("Vertex AI has the job twice; the later one is cancelled.", extra={"job": other.name})
-            api.cancel(other.name)
+            self._gcp.cancel_job(place.region, other.name)
         if not found:
             self._require_settled(record)
             return None
@@ -170,7 +182,7 @@ class VertexRunner(Runner):
     def inspect(self, handle: Handle) -> Status:
         """Return how the job is."""
         job = _job_of(handle)
-        seen = self._api(_parts(job)["region"]).get(job)
+        seen = self._gcp.find_job(_parts(job)["region"], job)
         if seen is None:
             status = Status(JobState.FAILED, ExitResult(message=states.REMOVED), states.REMOVED)
         else:
@@ -184,23 +196,21 @@ class VertexRunner(Runner):
     def cancel(self, handle: Handle, grace_seconds: float) -> None:  # noqa: ARG002 (the interface's)
         """Ask Vertex AI to cancel the job; how long its processes have then is Vertex AI's own rule."""
         job = _job_of(handle)
-        self._api(_parts(job)["region"]).cancel(job)
+        self._gcp.cancel_job(_parts(job)["region"], job)
 
     def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
         """Copy what Cloud Logging has of the job, until that does not grow any more after the job's end."""
         parts = _parts(_job_of(handle))
-        settings = self._order.vertex
-        # Credentials are not for two threads.
-        environment = _environment(self._order)
-        with environment.session() as session:
-            endpoint = settings.logging_endpoint or ENDPOINT
-            source = CloudLog(session, endpoint, parts["project"], int(parts["number"]), settings.timeout_seconds)
-            copy = OutputCopy(self._directory, writer, source)
-            try:
-                self._follow(copy)
-            except OutputForbidden as problem:
-                log.warning("The output of the job cannot be had.", extra={"reason": str(problem)})
-                self._output_problem = str(problem)
+        # Of this thread's own.
+        gcp = open_gcp(self._order)
+        copy = OutputCopy(self._directory, writer, CloudLog(gcp, parts["project"], int(parts["number"])))
+        try:
+            self._follow(copy)
+        except OutputForbidden as problem:
+            log.warning("The output of the job cannot be had.", extra={"reason": str(problem)})
+            self._output_problem = str(problem)
+        finally:
+            gcp.close()
 
     def _follow(self, copy: OutputCopy) -> None:
         seconds = self._order.vertex.log_poll_seconds
@@ -212,18 +222,6 @@ class VertexRunner(Runner):
         while quiet < _LAST_LOOKS:
             quiet = 0 if copy.take() else quiet + 1
             pause.wait(min(seconds, _LAST_PAUSE_SECONDS))
-
-    def _api(self, region: str) -> VertexApi:
-        """Return the API of a region; that of a job that exists is the region's where it was created."""
-        if region not in self._apis:
-            self._apis[region] = VertexApi(self._order.vertex, self._environment, region)
-        return self._apis[region]
-
-
-def _environment(order: WorkOrder) -> GcpEnvironment:
-    """Return Google Cloud as this host uses it: as the configuration says, else by its own settings (W&B's rule)."""
-    named = order.environment
-    return GcpEnvironment(named if named is not None and named.type == GCP else EnvironmentConfig(GCP), order)
 
 
 def _handle(name: str, job: str) -> Handle:

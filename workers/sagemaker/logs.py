@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from workers.aws.errors import AwsRefused
-from workers.aws.session import Aws
+from workers.aws.requests import Aws
 from workers.output import OutputWriter
 from workers.record_files import read_record, replace_record
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ipc.errors import InvalidSpec
 from ipc.run_spec import RunSpec
-from workers.aws.session import Caller
+from workers.aws.requests import Caller
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.runners import LaunchRequest
 from workers.sagemaker.asked import Asked

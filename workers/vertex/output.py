@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from google.auth.transport.requests import AuthorizedSession
 
 from ipc.errors import RunnerUnavailable
-from workers.environments.gcp import translated
+from workers.gcp.requests import Gcp
 from workers.output import OutputWriter
 from workers.vertex import records
 from workers.vertex.records import LogPosition
 
-ENDPOINT = "https://logging.googleapis.com"
 #: How late an entry may come, by its time.
 OVERLAP = timedelta(minutes=2)
 #: As many entries are asked for at a time, of at most 256 KiB each.
 PAGE_ENTRIES = 200
-_LONGEST_PAGE = 64 << 20
 _MOST_IDS = 20_000
 #: The only process of most jobs; what others write has their name before it.
 _FIRST_TASK = "workerpool0-0"
@@ -67,14 +64,10 @@ class _Page(msgspec.Struct, frozen=True, rename="camel"):
 class CloudLog:
     """The log of one job: ``number`` is the job's in Vertex AI, ``project`` the one whose log it is."""
 
-    def __init__(
-        self, session: AuthorizedSession, endpoint: str, project: str, number: int, timeout_seconds: float
-    ) -> None:
-        self._session = session
-        self._url = f"{endpoint}/v2/entries:list"
+    def __init__(self, gcp: Gcp, project: str, number: int) -> None:
+        self._gcp = gcp
         self._project = project
         self._filter = f'resource.type="ml_job" AND resource.labels.job_id="{number}"'
-        self._timeout = timeout_seconds
 
     def pages(self, since: str | None) -> Iterator[list[Entry]]:
         """Yield the entries from the time ``since`` on, by their times.
@@ -99,12 +92,11 @@ class CloudLog:
             "pageSize": PAGE_ENTRIES,
             **({"pageToken": token} if token else {}),
         }
-        with translated(), self._session.post(self._url, json=asked, timeout=self._timeout, stream=True) as answer:
-            if answer.status_code != HTTPStatus.OK:
-                raise _refused(answer.status_code)
-            body = b"".join(_bounded(answer.iter_content(1 << 16)))
+        answer = self._gcp.log_page(asked)
+        if answer.status != HTTPStatus.OK:
+            raise _refused(answer.status)
         try:
-            return msgspec.json.decode(body, type=_Page)
+            return msgspec.json.decode(answer.body, type=_Page)
         except msgspec.DecodeError as error:
             raise RunnerUnavailable(f"What Cloud Logging answered cannot be read: {error}.") from error
 
@@ -161,15 +153,6 @@ def _moment(timestamp: str) -> datetime:
     except ValueError:
         return datetime.min.replace(tzinfo=UTC) + OVERLAP
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > _LONGEST_PAGE:
-            raise RunnerUnavailable("Cloud Logging answers with more than was asked for.")
-        yield piece
 
 
 def _refused(status: int) -> Exception:

@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerProcess
 
 import psutil
 
-from ipc.bootstrap import PRELOAD_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
+from ipc.bootstrap import PRELOAD_VARIABLE, SERVICES_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
 from ipc.messages import CannotEncode, Command, Event, MalformedMessage
 from launchd.agent.events import EventQueue, WorkerSpawned, WorkerSpawnFailed
@@ -150,9 +150,13 @@ class Preload:
 class WorkerSpawner:
     """Starts workers one at a time, each with a private channel; each arrives as the event ``WorkerSpawned``."""
 
-    def __init__(self, events: EventQueue, resources: Sequence[str]) -> None:
-        """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``."""
+    def __init__(self, events: EventQueue, resources: Sequence[str], runtime_dir: str = "") -> None:
+        """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``.
+
+        The processes that serve all workers listen in ``runtime_dir``; without one there are none.
+        """
         os.environ[PRELOAD_VARIABLE] = ",".join(resources)
+        os.environ[SERVICES_VARIABLE] = runtime_dir
         start_fork_server([PRELOAD])
         self._events = events
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()

@@ -16,7 +16,7 @@ from tests.support.aws import ACCOUNT, REGION, FakeAws
 from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.support.orders import an_order
 from workers.aws.errors import AwsRefused
-from workers.aws.session import Aws
+from workers.aws.requests import open_aws
 from workers.environments import CloudUnavailable, load_environment
 from workers.environments.aws import AwsEnvironment
 from workers.registries import RegistryError, load_registry
@@ -63,7 +63,7 @@ def test_without_a_region_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
     with pytest.raises(AwsRefused, match="does not know which region") as caught:
-        assert Aws(AwsConfig()).region
+        assert open_aws(AwsConfig()).region
     assert "environment.region" in (caught.value.hint or "")
 
 
@@ -103,7 +103,7 @@ def test_a_role_is_taken_on(tmp_path: Path) -> None:
 
 
 def test_the_role_is_taken_on_again_before_its_credentials_end(aws: FakeAws) -> None:
-    connection = Aws(AwsConfig(role_arn=OTHER_ROLE), REGION)
+    connection = open_aws(AwsConfig(role_arn=OTHER_ROLE), REGION)
     connection.caller()
     asked = len([name for name, _ in aws.requests if name == "AssumeRole"])
     # Within ten minutes of their end the SDK has them renewed before it uses them.
@@ -200,23 +200,45 @@ class _InstanceMetadata(QuietHandler):
         self.answer(200, json.dumps({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": until, **keys}).encode())
 
 
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch"])
 def test_credentials_that_were_replaced_in_their_file_are_read_again(
-    aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     file = tmp_path / "credentials"
     file.write_text("[default]\naws_access_key_id = OLD\naws_secret_access_key = x\n")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    connection = Aws(AwsConfig(), REGION)
-    aws.fail("GetCallerIdentity", 403, "ExpiredToken")
+    connection = open_aws(AwsConfig(), REGION)
+    aws.fail("GetCallerIdentity", 403, code)
 
-    with pytest.raises(AwsRefused, match="ExpiredToken"):
+    with pytest.raises(AwsRefused, match=code):
         connection.caller()
     file.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
 
     assert connection.caller().account == ACCOUNT
     assert connection.client("sts")._request_signer._credentials.access_key == "NEW"
+
+
+def test_credentials_and_a_region_that_come_later_are_found(
+    aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert aws.url
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    connection = open_aws(AwsConfig())
+    with pytest.raises(AwsRefused, match="does not know which region"):
+        assert connection.region
+    (tmp_path / "config").write_text(f"[default]\nregion = {REGION}\n")
+    assert connection.region == REGION
+    with pytest.raises(AwsRefused, match="has no credentials"):
+        connection.caller()
+
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = x\n")
+
+    assert connection.caller().account == ACCOUNT
 
 
 # -- uploads

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipc.boot_clock import BootClock
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import Handle
 from ipc.run_spec import RunSpec
@@ -25,6 +26,7 @@ from workers.environments import CloudRefused
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
+from workers.vertex import records
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
 
@@ -162,7 +164,7 @@ def test_a_job_that_may_be_there_waits_for_a_right_that_was_taken_away(cloud: Go
 
 
 def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.vertex.api.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("workers.runners.vertex.CREATE_PAUSES", (0.0, 0.0))
     cloud.faults["create"] = [429, 429]
 
     runner, handle = job_of(cloud, tmp_path).submit()
@@ -171,8 +173,25 @@ def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monke
     assert cloud.asked.count("create") == 3
 
 
+def test_each_request_to_create_is_noted_with_its_own_moment(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that comes after this one may take none of them for over while it can still take effect."""
+    monkeypatch.setattr("workers.runners.vertex.CREATE_PAUSES", (0.3, 0.3))
+    cloud.faults["create"] = [429, 429, UNANSWERED]
+    job = job_of(cloud, tmp_path, timeout=1.0)
+    asked = BootClock().now()
+
+    with pytest.raises(RunnerUnavailable):
+        job.submit()
+
+    record = records.read_create(job.directory)
+    assert record is not None
+    assert record.asked.seconds - asked.seconds >= 0.6
+
+
 def test_a_project_that_stays_full_is_said(cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.vertex.api.PAUSES", (0.0,))
+    monkeypatch.setattr("workers.runners.vertex.CREATE_PAUSES", (0.0,))
     cloud.faults["create"] = [429, 429]
 
     with pytest.raises(SubmitError, match="takes no more jobs for now"):

@@ -9,7 +9,7 @@ from ipc.errors import InvalidSpec
 from ipc.policy_rules import SagemakerRules
 from ipc.run_spec import Overrides, RunSpec
 from tests.support.aws import ACCOUNT, ROLE, arguments
-from workers.aws.session import Caller
+from workers.aws.requests import Caller
 from workers.builders import Build
 from workers.runners import LaunchRequest
 from workers.sagemaker import asked, policy

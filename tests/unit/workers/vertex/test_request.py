@@ -38,7 +38,7 @@ def request_of(args: Any, *command: str, key: str = "vertex", job_args: tuple[st
     launch = LaunchRequest(NAME, command, {"WANDB_RUN_ID": "Run_1"}, Path("/none"), Build(image=IMAGE), job_args)
     request = job_request(read_args(order, IMAGE), order, launch, PLACE)
     # The SDK takes seconds to import, and every process of a run imports this module.
-    from workers.vertex.api import parse_request
+    from workers.gcp.session import parse_request
 
     parse_request(request)
     return request

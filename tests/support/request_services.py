@@ -1,0 +1,62 @@
+"""The processes of an agent that ask clouds for all of its workers: found by their titles, and ended by tests."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from tests.support.processes import children_of, command_line
+from tests.support.testbed import Testbed
+from tests.support.waiting import wait_until
+
+AWS = "launchd: requests to AWS"
+GOOGLE_CLOUD = "launchd: requests to Google Cloud"
+
+
+def service_of(opened: Testbed, title: str) -> psutil.Process:
+    """Return the process of this title, once it is there."""
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        everyone = children_of(opened.agent_pid, all_below=True)
+        found[:] = [one for one in everyone if command_line(one).startswith(title)]
+        return bool(found)
+
+    wait_until(is_there, 60, f"there is a process {title!r}")
+    return found[0]
+
+
+@contextmanager
+def dying_again_and_again(opened: Testbed, title: str, seconds: float) -> Iterator[list[int]]:
+    """Kill the process of this title every ``seconds``, as a context; yields the numbers of those that were killed."""
+    killed: list[int] = []
+    ended = threading.Event()
+
+    def kill() -> None:
+        while not ended.wait(seconds):
+            with suppress(psutil.NoSuchProcess):
+                victim = service_of(opened, title)
+                victim.send_signal(signal.SIGKILL)
+                killed.append(victim.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        killer.join()
+
+
+def workers_with_jobs(opened: Testbed) -> list[psutil.Process]:
+    """Return the workers that have jobs of the queue ``default``."""
+    return [one for one in children_of(opened.agent_pid, all_below=True) if "worker default/" in command_line(one)]
+
+
+def private_mib(process: psutil.Process) -> float:
+    """Return the memory that is the process's own, in MiB."""
+    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024

@@ -1,0 +1,258 @@
+"""Google Cloud as workers ask it: credentials, custom jobs of Vertex AI, and Cloud Logging.
+
+Where the agent runs jobs on Vertex AI, one process asks for all of them; elsewhere each worker has the SDK. Importing
+this loads none. A custom job is given in the form of the API, with the names of its fields in small letters.
+"""
+
+import pkgutil
+from abc import ABC, abstractmethod
+from typing import Any, TypeVar
+
+import msgspec
+
+from ipc.errors import HostError, InvalidSpec, JobError, RunnerUnavailable, SubmitError
+from ipc.request_service import find_service
+from ipc.settings import EnvironmentConfig, VertexConfig
+from ipc.targets import GCP
+from ipc.work_order import WorkOrder
+from workers.environments import CloudRefused, CloudUnavailable
+from workers.extras import not_installed
+from workers.request_service import NoService, NoServiceAnswer, ask
+
+T = TypeVar("T")
+
+#: What brings the SDK, which most workers never load.
+_SESSION = "workers.gcp.session:GcpSession"
+
+
+class VertexRefused(RunnerUnavailable):
+    """Vertex AI refused to answer a question: this host lacks a right, or the project has not the API enabled."""
+
+
+class VertexBusy(RunnerUnavailable):
+    """Vertex AI takes no more jobs for now, and has created none."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A job as Vertex AI has it. ``name`` is its whole name there, ``state`` the word of its state.
+
+    ``has_started``: it has run before. ``error`` is why it failed, ``created`` a text that orders jobs by their age.
+    """
+
+    name: str
+    state: str
+    has_started: bool = False
+    error: str = ""
+    created: str = ""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What Cloud Logging has answered: the status of HTTP, and, where that is 200, a page of entries as JSON."""
+
+    status: int
+    body: bytes = b""
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Where in Google Cloud this host is, and how it reaches Vertex AI."""
+
+    environment: EnvironmentConfig
+    vertex: VertexConfig
+
+
+class Gcp(ABC):
+    """Google Cloud with one login, for one thread. Each question may raise :class:`CloudUnavailable`."""
+
+    @abstractmethod
+    def project(self) -> str:
+        """Return the project: the configuration's, or the credentials'; raises :class:`CloudRefused`."""
+
+    @abstractmethod
+    def region(self) -> str:
+        """Return the region: the configuration's, or this host's own; raises :class:`CloudRefused`."""
+
+    @abstractmethod
+    def verify(self) -> str:
+        """Have a token made, which says whether the credentials are good; raises :class:`CloudRefused`."""
+
+    @abstractmethod
+    def token(self) -> str:
+        """Return an access token, renewed where it is needed; raises :class:`CloudRefused`."""
+
+    @abstractmethod
+    def check_job(self, job: dict[str, Any]) -> None:
+        """Raise :class:`InvalidSpec` for a custom job that the API does not know; asks no service."""
+
+    @abstractmethod
+    def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
+        """Create a custom job.
+
+        Raises:
+            InvalidSpec: the API has no such request.
+            VertexBusy: the project may ask no more for a time.
+            SubmitError: it was refused, and does not exist.
+            CloudRefused: likewise, for want of credentials.
+            RunnerUnavailable: there was no answer, and it may exist.
+        """
+
+    @abstractmethod
+    def find_jobs(self, project: str, region: str, wanted: str) -> list[Seen]:
+        """Return the jobs that the filter ``wanted`` names, the oldest first.
+
+        Raises:
+            RunnerUnavailable: there was no answer; a :class:`VertexRefused` where this host is refused one.
+        """
+
+    @abstractmethod
+    def find_job(self, region: str, name: str) -> Seen | None:
+        """Return a job by its whole name, None where there is none; raises as :meth:`find_jobs`."""
+
+    @abstractmethod
+    def cancel_job(self, region: str, name: str) -> None:
+        """Ask for the end of a job; one that has ended, or is not there, has it. Raises as :meth:`find_jobs`."""
+
+    @abstractmethod
+    def log_page(self, question: dict[str, Any]) -> Page:
+        """Return what Cloud Logging answers to ``entries:list``; raises :class:`CloudRefused`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open."""
+
+
+def open_gcp(order: WorkOrder) -> Gcp:
+    """Return Google Cloud for the job of ``order``; nothing is asked yet.
+
+    As with W&B's agent, it is used by its own default credentials where the configuration names another cloud.
+
+    Raises:
+        HostError: this agent was installed without the SDK.
+    """
+    named = order.environment
+    login = Login(named if named is not None and named.type == GCP else EnvironmentConfig(GCP), order.vertex)
+    service = find_service(GCP)
+    return open_session(login) if service is None else AskedGcp(service, login)
+
+
+def open_session(login: Login) -> Gcp:
+    """Return Google Cloud by its SDK; raises :class:`HostError` where this agent was installed without it."""
+    try:
+        opened: Gcp = pkgutil.resolve_name(_SESSION)(login)
+    except ModuleNotFoundError as error:
+        raise not_installed("Google Cloud", "gcp", error) from error
+    return opened
+
+
+# -- to and from the process that asks
+
+#: What can be asked: the names of the questions.
+QUESTIONS = frozenset(name for name in Gcp.__abstractmethods__ if name != "close")
+
+#: What is raised across the border, by name; of another error, the nearest of its bases that is here.
+ERRORS: dict[str, type[JobError]] = {
+    kind.__name__: kind
+    for kind in (
+        VertexRefused,
+        VertexBusy,
+        CloudRefused,
+        CloudUnavailable,
+        InvalidSpec,
+        SubmitError,
+        HostError,
+        RunnerUnavailable,
+    )
+}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One question: a method of :class:`Gcp`, and what it is given."""
+
+    login: Login
+    name: str
+    given: tuple[Any, ...]
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """What the method returned."""
+
+    value: Any
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """What the method raised: ``kind`` is one of :data:`ERRORS`."""
+
+    kind: str
+    message: str
+    hint: str | None = None
+
+
+Reply = Answered | Failed
+
+_reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+class AskedGcp(Gcp):
+    """Google Cloud through the process at ``socket``; see the base class."""
+
+    def __init__(self, socket: str, login: Login) -> None:
+        self._socket = socket
+        self._login = login
+
+    def project(self) -> str:
+        """See the base class."""
+        return self._asked(str, "project")
+
+    def region(self) -> str:
+        """See the base class."""
+        return self._asked(str, "region")
+
+    def verify(self) -> str:
+        """See the base class."""
+        return self._asked(str, "verify")
+
+    def token(self) -> str:
+        """See the base class."""
+        return self._asked(str, "token")
+
+    def check_job(self, job: dict[str, Any]) -> None:
+        """See the base class."""
+        self._asked_plainly("check_job", job)
+
+    def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
+        """See the base class."""
+        return self._asked(Seen, "create_job", project, region, job)
+
+    def find_jobs(self, project: str, region: str, wanted: str) -> list[Seen]:
+        """See the base class."""
+        return self._asked(list[Seen], "find_jobs", project, region, wanted)
+
+    def find_job(self, region: str, name: str) -> Seen | None:
+        """See the base class."""
+        found = self._asked_plainly("find_job", region, name)
+        return None if found is None else msgspec.convert(found, Seen)
+
+    def cancel_job(self, region: str, name: str) -> None:
+        """See the base class."""
+        self._asked_plainly("cancel_job", region, name)
+
+    def log_page(self, question: dict[str, Any]) -> Page:
+        """See the base class."""
+        return self._asked(Page, "log_page", question)
+
+    def close(self) -> None:
+        """Do nothing: what is open is the other process's."""
+
+    def _asked(self, kind: type[T], name: str, *given: Any) -> T:
+        return msgspec.convert(self._asked_plainly(name, *given), kind)
+
+    def _asked_plainly(self, name: str, *given: Any) -> Any:
+        question = msgspec.msgpack.encode(Question(self._login, name, given))
+        try:
+            reply = _reply_decoder.decode(ask(self._socket, question))
+        except (NoService, NoServiceAnswer) as error:
+            raise CloudUnavailable(f"The agent's process that asks Google Cloud gave no answer: {error}.") from error
+        match reply:
+            case Answered(value):
+                return value
+            case Failed(kind, message, hint):
+                raise ERRORS[kind](message, hint=hint)
