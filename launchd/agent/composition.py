@@ -9,6 +9,7 @@ import selectors
 from collections.abc import Callable
 from pathlib import Path
 
+from launchd.agent import temporary_directories
 from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.barrier import Barrier
 from launchd.agent.cleanup import Cleanup
@@ -126,6 +127,7 @@ def compose(
         Task("watches", job_watches.tick),
         Task("deliveries", deliveries.take_up),
         Task("cleanup", old_jobs.clear, CLEANUP_SECONDS),
+        Task("temporary files", temporary_directories.look, temporary_directories.LOOK_SECONDS),
         Task("container engine", lambda: engine_upkeep.look(configuration.in_force.launchd)),
         Task("environments", lambda: environments.look(configuration.in_force)),
         Task("status line", signs.send_status),

@@ -20,6 +20,7 @@ from kubernetes import config
 from kubernetes.config import kube_config
 
 from ipc.errors import HostError, RunnerUnavailable
+from ipc.temporary import KUBERNETES_PREFIX
 from workers.short_fork import NoAnswer, answered_elsewhere
 
 #: Where a pod finds its own namespace.
@@ -118,7 +119,7 @@ def read_kubeconfig(path: str, context: str | None) -> Route:
 def _directory_for_keys() -> Iterator[str]:
     """Give a new directory of this user's alone, for as long as the block lasts; raises :class:`OSError`."""
     # The library's own way runs more, on pages of memory that each worker would have for itself.
-    path = Path(tempfile.gettempdir(), f"launchd-kubernetes-{secrets.token_hex(8)}")
+    path = Path(tempfile.gettempdir(), f"{KUBERNETES_PREFIX}{secrets.token_hex(8)}")
     path.mkdir(mode=0o700)
     try:
         yield str(path)

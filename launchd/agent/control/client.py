@@ -12,6 +12,9 @@ from ipc.messages import shorten
 
 SOCKET_NAME = "control.sock"
 
+#: Locked by the agent that serves the socket beside it.
+LOCK_NAME = "control.lock"
+
 #: How long the other side may take over a request or to read its answer.
 CLIENT_SECONDS = 5.0
 

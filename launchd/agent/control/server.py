@@ -18,13 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from launchd.agent.control.client import ANSWER_SECONDS, SOCKET_NAME, ControlError, sendable
+from launchd.agent.control.client import ANSWER_SECONDS, LOCK_NAME, SOCKET_NAME, ControlError, sendable
 from launchd.agent.control.exchange import Exchange, Stage
 from launchd.agent.events import ControlRequest, EventQueue
 from launchd.agent.waking_queue import WakingQueue
-
-#: Locked by the agent that serves the socket beside it.
-LOCK_NAME = "control.lock"
 
 #: Seconds before the next try after a client could not be taken.
 ACCEPT_RETRY_SECONDS = 0.5

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ipc.file_locks import is_held
+from ipc.temporary import CONTROL_PREFIX
 from ipc.trees import remove_job_directory, remove_tree
 from launchd.agent.control.client import SOCKET_NAME
 from launchd.config import default_state_dir
@@ -41,7 +42,7 @@ def socket_dir(state_dir: Path) -> Path:
     usual = state_dir / "run"
     if len(os.fsencode(usual / SOCKET_NAME)) <= MAX_SOCKET_PATH:
         return usual
-    return Path(tempfile.mkdtemp(prefix="launchd-"))
+    return Path(tempfile.mkdtemp(prefix=CONTROL_PREFIX))
 
 
 def _remove_old(parent: Path) -> None:
