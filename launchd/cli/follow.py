@@ -155,6 +155,7 @@ class _Follower:
         warning = _why_stuck(self._server, self._submission)
         if warning is not None and warning != self._warned:
             self._warned = warning
+            self._clock.clear()
             echo(warning, err=True)
 
     def _seconds(self) -> float:

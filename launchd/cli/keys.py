@@ -10,7 +10,9 @@ from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
+from launchd.client.errors import QueueServerError, Unauthorized
 from launchd.client.models.accounts import AccountEvent, KeyDetail
+from launchd.client.queue_server import QueueServer
 from launchd.humanize import format_minute, one_line, zoned
 
 key_role_option = click.option(
@@ -94,7 +96,23 @@ def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
     """Revoke the API key with the id KEY_ID: it stops working at once."""
     with queue_server(url, state_dir) as server:
         server.revoke_key(key_id)
-    echo(f"API key {key_id} was revoked.")
+        echo(f"API key {key_id} was revoked.")
+        if _is_unknown_now(server):
+            echo(
+                "It was the key that this command used: `launchd login` takes another one. A queue server, or"
+                " `launchd up`, makes its admin.key anew at its next start.",
+                err=True,
+            )
+
+
+def _is_unknown_now(server: QueueServer) -> bool:
+    try:
+        server.viewer()
+    except Unauthorized:
+        return True
+    except QueueServerError:
+        pass
+    return False
 
 
 def _row(detail: KeyDetail) -> list[Span]:

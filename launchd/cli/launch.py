@@ -10,9 +10,10 @@ import click
 
 from ipc.run_spec import CODE_URI_PREFIX
 from ipc.targets import DEFAULT_RESOURCE
+from launchd.api.errors import LaunchError
 from launchd.api.item_status import Submission
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
-from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
+from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name, checked_resource
 from launchd.cli import completion
 from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
@@ -20,7 +21,7 @@ from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit, within
 from launchd.cli.options import build_options, entity_option, include_option, server_options
-from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.terminal import echo
 from launchd.cli.upload_job import upload_job
 from launchd.cli.upload_view import UploadView
@@ -49,6 +50,14 @@ CONFIG is a JSON object, or a file with one. With the key `overrides`,
   {"overrides": {"args": ["--fast"], "run_config": {"epochs": 3}}}
 Any other is the configuration of the run, which gets it as WANDB_CONFIG.
 """
+
+
+def _known_resource(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """Return the name of a resource; raises :class:`click.BadParameter` for one that there is not."""
+    try:
+        return None if given is None else checked_resource(given)
+    except LaunchError as error:
+        raise click.BadParameter(str(error), context, option) from error
 
 
 class CommandAfterDashes(click.Command):
@@ -96,7 +105,12 @@ class CommandAfterDashes(click.Command):
 @build_options
 @click.option("--git-version", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("--priority", type=click.Choice(list(PRIORITIES)), help="Priority in the queue.")
-@click.option("-r", "--resource", help="Resource that runs the job [default: the queue's].")
+@click.option(
+    "-r",
+    "--resource",
+    callback=_known_resource,
+    help="Resource that runs the job [default: the queue's].",
+)
 @click.option(
     "--time-limit",
     callback=duration,
@@ -255,8 +269,10 @@ def _push(
 def _require_queue(server: QueueServer, queue: str, entity: str) -> QueueDetail:
     detail = server.queue(entity, queue)
     if detail is None:
+        require_entity(server, entity)
         missing = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
-        raise Refused(f"{missing} Create it with: launchd queue create {shlex.quote(queue)}")
+        owner = "" if entity == server.viewer().entity else f" --entity {shlex.quote(entity)}"
+        raise Refused(f"{missing} Create it with: launchd queue create {shlex.quote(queue)}{owner}")
     return detail
 
 

@@ -1,6 +1,5 @@
 """`launchd login` and `launchd whoami`: store a key where every client finds it, and show its owner."""
 
-import configparser
 import os
 import sys
 from contextlib import closing
@@ -11,8 +10,9 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.login_files import write_base_url, write_key
 from launchd.cli.options import server_options
-from launchd.cli.server_client import REMOTE_ERRORS
+from launchd.cli.server_client import REMOTE_ERRORS, naming_refused_key
 from launchd.cli.terminal import echo
+from launchd.client.address import checked_address
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models.accounts import Viewer
@@ -36,7 +36,7 @@ _OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 @click.option(
     "--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, `launchd up`, W&B's settings]."
 )
-@report_errors(QueueServerError, InstanceNotRunning, OSError, configparser.Error)
+@report_errors(QueueServerError, InstanceNotRunning, OSError)
 def login(key: str | None, host: str | None) -> None:
     """Store an API key for a server, after a check at the server.
 
@@ -44,12 +44,14 @@ def login(key: str | None, host: str | None) -> None:
     in the list of processes by all users of this host. It is written to netrc and the address to W&B's settings, where
     this program and W&B's clients of every version look for them.
     """
-    address = (host or _usual_address()).rstrip("/")
+    address = checked_address(host or _usual_address())
     key = key or _read_key(address)
     with closing(QueueServer(address, key)) as server:
         viewer = server.viewer()
-    files = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
-    echo(f"Logged in at {address} as {viewer.username}. Key and address are in {files}.")
+    # First the file that may hold what this program cannot keep.
+    settings = write_base_url(address, os.environ)
+    netrc = write_key(address, key, os.environ)
+    echo(f"Logged in at {address} as {viewer.username}. Key and address are in {netrc} and {settings}.")
     for name in _OVERRIDING_VARIABLES:
         if os.environ.get(name):
             echo(f"{name} is set and goes before them.", err=True)
@@ -61,7 +63,8 @@ def login(key: str | None, host: str | None) -> None:
 def whoami(url: str | None, state_dir: Path | None) -> None:
     """Show the owner of the API key, the server, and where both were found."""
     address, key = resolve_endpoint(url, state_dir, os.environ)
-    with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
+    server = QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))
+    with closing(server), naming_refused_key(key):
         viewer = server.viewer()
     echo(*_identity_lines(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}")
     given = os.environ.get("WANDB_API_KEY", "").strip()

@@ -13,9 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from launchd.client.credentials import global_settings_file, netrc_files
+from launchd.client.errors import Refused
 
 #: Entries of netrc begin with one of these keywords.
 _ENTRY_STARTS = re.compile(r"^(?=[ \t]*(?:machine|default|macdef)\b)", re.MULTILINE)
+#: What others have written into netrc stays as it is, also where it is no UTF-8.
+_KEEP_BYTES = "surrogateescape"
+
 _MACHINE_ENTRY = re.compile(r"[ \t]*machine\s+(\S+)")
 
 
@@ -28,7 +32,7 @@ def write_key(base_url: str, key: str, environ: Mapping[str, str]) -> Path:
     path = _netrc_file(environ)
     parts = urlsplit(base_url)
     machines = list(dict.fromkeys([parts.netloc.rpartition("@")[2], parts.hostname or ""]))
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = path.read_text(encoding="utf-8", errors=_KEEP_BYTES) if path.exists() else ""
     new = "".join(f"machine {machine}\n  login user\n  password {key}\n" for machine in machines)
     # In front: entries after `default` are not read.
     _replace(path, new + _without(before, machines))
@@ -39,12 +43,15 @@ def write_base_url(base_url: str, environ: Mapping[str, str]) -> Path:
     """Write the server's address to W&B's settings file; returns the path.
 
     Raises:
-        OSError: the file cannot be read or written; `configparser.Error`: it is not a settings file.
+        OSError: the file cannot be read or written. Refused: it is no settings file.
     """
     path = global_settings_file(environ)
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     if path.exists():
-        parser.read_string(path.read_text(encoding="utf-8"), str(path))
+        try:
+            parser.read_string(path.read_text(encoding="utf-8"), str(path))
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise Refused(f"{path} is no settings file of W&B's clients: correct it, or move it away.") from error
     if not parser.has_section("default"):
         parser.add_section("default")
     parser.set("default", "base_url", base_url)
@@ -80,7 +87,7 @@ def _replace(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors=_KEEP_BYTES) as file:
             file.write(text)
         new.replace(path)
     except OSError:

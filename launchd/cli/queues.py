@@ -96,7 +96,8 @@ def update(
 
 
 def _no_queue(name: str, owner: str) -> Refused:
-    return Refused(f"There is no queue {name!r} of {owner!r}. See which there are with: launchd queue list")
+    advice = f"See which there are with: launchd queue list --entity {shlex.quote(owner)}"
+    return Refused(f"There is no queue {name!r} of {owner!r}. {advice}")
 
 
 def _arguments_of(settings: QueueSettings) -> dict[str, Any]:

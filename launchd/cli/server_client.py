@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from launchd.client.errors import QueueServerError, Refused
+from launchd.client.credentials import ApiKey
+from launchd.client.errors import QueueServerError, Refused, Unauthorized
 from launchd.client.queue_server import Item, QueueServer
 from launchd.local.endpoint import resolve_endpoint
 from launchd.local.instance import InstanceNotRunning
@@ -19,14 +20,25 @@ def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServe
     """Yield a client of the server at ``url``, else of the running `launchd up`, else of the one in W&B's settings.
 
     Raises:
-        QueueServerError: there is no key for it. `InstanceNotRunning`: no `launchd up` runs over ``state_dir``.
+        QueueServerError: there is no key for it; of one that is not accepted it says where it was found.
+        InstanceNotRunning: no `launchd up` runs over ``state_dir``.
     """
     address, key = resolve_endpoint(url, state_dir, os.environ)
     server = QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))
     try:
-        yield server
+        with naming_refused_key(key):
+            yield server
     finally:
         server.close()
+
+
+@contextmanager
+def naming_refused_key(key: ApiKey) -> Iterator[None]:
+    """Add to the error of a key that is not accepted where it was found."""
+    try:
+        yield
+    except Unauthorized as error:
+        raise Unauthorized(f"{error} The key is the one from {key.origin}.") from error
 
 
 def resolve_entity(server: QueueServer, entity: str | None) -> str:

@@ -43,7 +43,8 @@ class UploadView:
             echo(f"Not uploaded, for .gitignore or .wandbignore name them: {names}. {on_purpose}", err=True)
         if listing.links:
             names = join_some(listing.links)
-            echo(f"Not uploaded, for these links lead nowhere or out of the project: {names}. {on_purpose}", err=True)
+            why = "these links lead nowhere, in a circle or to a directory elsewhere"
+            echo(f"Not uploaded, for {why}: {names}. {on_purpose}", err=True)
         if listing.size >= ANNOUNCED_BYTES or len(listing.files) >= ANNOUNCED_FILES:
             self._size = listing.size
             echo(f"Uploading {len(listing.files):,} files, {listing.size / (1 << 20):,.1f} MiB.", err=True)

@@ -3,6 +3,7 @@
 Owns the classification, by exception type and status code alone. Texts of responses are passed on, never compared.
 """
 
+import http.client
 import socket
 import time
 from collections.abc import Iterator
@@ -39,7 +40,16 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (urllib3.exceptions.IncompleteRead, "the connection was cut in the middle of an answer"),
     (requests.exceptions.ChunkedEncodingError, "the connection was cut in the middle of an answer"),
     (ConnectionError, "the connection was cut"),
+    # After the one before: a connection that was cut is a bad status line to Python, too.
+    (http.client.HTTPException, "what answers there does not speak HTTP; see that port and scheme (https) are right"),
+    (urllib3.exceptions.DecodeError, "its answer cannot be unpacked"),
 )
+
+#: What a foreign answer with a status means, where that is known.
+FOREIGN = {
+    407: "The proxy before {address} wants a name and a password (HTTP 407).",
+    413: "A proxy before {address} takes no request of this size (HTTP 413): its administrator sets how much it takes.",
+}
 
 
 TIMEOUTS = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
@@ -75,7 +85,10 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
     decoded = _decoded(body)
     text = _error_text(decoded)
     if status in (401, 403):
-        return Unauthorized(f"The server at {address} does not accept the API key (HTTP {status}){_colon(text)}.")
+        foreign = "" if isinstance(decoded, dict) else ", or a proxy before it refuses the request"
+        return Unauthorized(
+            f"The server at {address} does not accept the API key (HTTP {status}){foreign}{_colon(text)}."
+        )
     if status >= 500 or status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT):
         return ServerBusy(
             f"The server at {address} cannot serve now (HTTP {status}){_colon(text)}.", _retry_after(response)
@@ -88,11 +101,24 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
             _retry_after(response),
         )
     if not is_refusal(decoded):
-        return ServerBusy(
-            f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
-            _retry_after(response),
+        sentence = FOREIGN.get(
+            status,
+            "What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
         )
+        return ServerBusy(sentence.format(address=address, status=status), _retry_after(response))
     return refusal_of(decoded["errors"])
+
+
+def error_of_content(body: bytes, address: str, operation: str) -> ServerBusy:
+    """Return the error for a successful response whose content is no answer to the operation."""
+    decoded = _decoded(body)
+    if isinstance(decoded, dict) and "data" in decoded:
+        return ServerBusy(f"The server at {address} sent an answer that cannot be understood (to {operation}).")
+    what = "a web page" if body.lstrip().startswith(b"<") else "something else"
+    return ServerBusy(
+        f"What answers at {address} is no queue server, or a proxy before one: it sent {what} in place of an answer"
+        f" (to {operation}). Check the address."
+    )
 
 
 def refusal_of(errors: list[Any]) -> Refused:

@@ -19,8 +19,14 @@ import requests
 
 from launchd import __version__
 from launchd.client.address import checked_address, is_loopback
-from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, refusal_of
-from launchd.client.errors import Refused, ServerBusy
+from launchd.client.error_mapping import (
+    EXCHANGE_ERRORS,
+    error_of_content,
+    error_of_exception,
+    error_of_response,
+    refusal_of,
+)
+from launchd.client.errors import Refused
 from launchd.client.operations.operation import Operation
 from launchd.client.ratelimit import RateLimit
 from launchd.client.responses import GraphQLResponse
@@ -81,7 +87,7 @@ class Transport:
         if errors:
             raise refusal_of(errors)
         if answer is None or answer.data is None:
-            raise ServerBusy(f"The server at {self.base_url} sent something that is no answer to {operation.name}.")
+            raise error_of_content(body, self.base_url, operation.name)
         return answer.data
 
     def post(self, path: str, value: Mapping[str, Any]) -> None:
@@ -232,6 +238,9 @@ def encoded(value: object) -> bytes:
     """Return `value` as JSON. Raises `Refused` for a value that JSON cannot hold, such as text that is not Unicode."""
     try:
         return msgspec.json.encode(value)
+    except UnicodeEncodeError as error:
+        wrong = error.object[max(0, error.start - 20) : error.end + 20]
+        raise Refused(f"This cannot be sent to a queue server: {wrong!r} is no Unicode text.") from error
     except (TypeError, ValueError) as error:
         raise Refused(f"This cannot be sent to a queue server: {error}.") from error
 

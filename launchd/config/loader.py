@@ -90,7 +90,8 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     for name in file.repeated:
         diagnostics.warn(name, "this stands there more than once; the last one counts.")
     config = _build(diagnostics, values, environ)
-    return _checked(diagnostics, config, found, queues_needed)
+    place = f"the file {found or usual_files(environ)[0]}{'' if found else ' (there is none yet)'}"
+    return _checked(diagnostics, config, found, place if queues_needed else None)
 
 
 def likely_runtime_dir(path: str | None, environ: Mapping[str, str]) -> str:
@@ -116,16 +117,19 @@ def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded
         ConfigError: the configuration cannot be used; it has every problem.
     """
     diagnostics = Diagnostics({})
-    return _checked(diagnostics, _build(diagnostics, dict(values), environ), None, queues_needed=True)
+    return _checked(diagnostics, _build(diagnostics, dict(values), environ), None, "the configuration")
 
 
-def _checked(diagnostics: Diagnostics, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
+def _checked(
+    diagnostics: Diagnostics, config: AgentConfig, path: Path | None, queues_place: str | None
+) -> LoadedConfig:
+    """Return the configuration; ``queues_place`` is where queues have to be named, None where none is needed."""
     if (
-        queues_needed
+        queues_place is not None
         and not config.queues
         and not (diagnostics.has_refused("queues") or diagnostics.has_refused("queue"))
     ):
-        diagnostics.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
+        diagnostics.refuse("queues", None, "no queue is named", f"Name one in {queues_place}, or with --queue.")
     if diagnostics.problems:
         raise ConfigError(*diagnostics.mistyped, *diagnostics.problems)
     diagnostics.warnings += map(str, diagnostics.mistyped)

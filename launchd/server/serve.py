@@ -52,7 +52,9 @@ def _listen(settings: ServerSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         address = f"{settings.host}:{settings.port}"
-        raise CannotStart(f"The queue server cannot listen on {address}: {os.strerror(error.errno or 0)}.") from error
+        # A name that is not found has a number that is none of the system's.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "there is no such host"
+        raise CannotStart(f"The queue server cannot listen on {address}: {reason}.") from error
 
 
 def base_url(listening: socket.socket) -> str:

@@ -107,9 +107,34 @@ def test_a_login_that_fails_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"[default\nbase_url=", b"\xff\xfe"])
+def test_a_settings_file_that_is_none_is_named_and_kept(login: Login, tmp_path: Path, content: bytes) -> None:
+    settings = tmp_path / ".config/wandb/settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_bytes(content)
+
+    answer = login()
+    sentence = f"Error: {settings} is no settings file of W&B's clients: correct it, or move it away.\n"
+    assert (answer.exit_code, answer.stderr) == (1, sentence)
+    assert settings.read_bytes() == content
+    assert not (tmp_path / ".netrc").exists()
+
+
+def test_login_keeps_bytes_of_netrc_that_are_no_text(login: Login, tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_bytes(b"# caf\xe9\nmachine a.example login me password one\n")
+
+    assert login().exit_code == 0
+    assert b"# caf\xe9\n" in (tmp_path / ".netrc").read_bytes()
+
+
 def test_login_says_what_goes_before_it(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "other")
     assert login().stderr == "WANDB_API_KEY is set and goes before them.\n"
+
+
+def test_a_user_without_a_name_is_not_made(at_server: Launchd) -> None:
+    refused = at_server("user", "create", "")
+    assert (refused.exit_code, "'' is no name for a user" in refused.stderr) == (1, True)
 
 
 def test_people_from_their_making_to_their_leaving(at_server: Launchd) -> None:
@@ -169,8 +194,17 @@ def test_keys_of_oneself(at_server: Launchd, launchd: Launchd, server: RunningSe
     as_viewer = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": key}
     assert "may look, but not change" in launchd("queue", "create", "q", **as_viewer).stderr
     assert at_server("key", "revoke", row[0]).output == f"API key {row[0]} was revoked.\n"
-    assert "does not accept the API key" in launchd("whoami", **as_viewer).stderr
+    assert "does not accept the API key" in (refused := launchd("whoami", **as_viewer).stderr)
+    assert refused.endswith(" The key is the one from WANDB_API_KEY.\n")
     assert at_server("key", "revoke", row[0]).exit_code == 1
+
+
+def test_who_revokes_the_own_key_is_told_so(at_server: Launchd, launchd: Launchd, server: RunningServer) -> None:
+    key = at_server("key", "create", "--description", "the last", "--role", "admin").stdout.strip()
+    number = next(line.split()[0] for line in at_server("key", "list").output.splitlines() if "the last" in line)
+    revoked = launchd("key", "revoke", number, WANDB_BASE_URL=server.url, WANDB_API_KEY=key)
+    assert (revoked.exit_code, revoked.stdout) == (0, f"API key {number} was revoked.\n")
+    assert revoked.stderr.startswith("It was the key that this command used")
 
 
 def test_keys_of_agents(at_server: Launchd, launchd: Launchd, server: RunningServer) -> None:
@@ -179,7 +213,7 @@ def test_keys_of_agents(at_server: Launchd, launchd: Launchd, server: RunningSer
     as_agent = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": key}
     assert launchd("whoami", **as_agent).exit_code == 0
     refused = launchd("queue", "create", "q", **as_agent).stderr
-    assert "This API key is an agent's, which may not call createDefaultResourceConfig.\n" in refused
+    assert "This API key is an agent's, which may not call createDefaultResourceConfig. " in refused
     assert "'agent' is not one of" in at_server("team", "add", "vision", "ada", "--role", "agent").stderr
 
 

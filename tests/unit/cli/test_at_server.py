@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
 
     assert at_server("queue", "delete", "nightly", "--yes").exit_code == 0
     gone = at_server("queue", "show", "nightly")
-    advice = "See which there are with: launchd queue list"
+    advice = "See which there are with: launchd queue list --entity me"
     assert (gone.exit_code, gone.stderr) == (1, f"Error: There is no queue 'nightly' of 'me'. {advice}\n")
 
 
@@ -131,6 +132,7 @@ def test_a_git_repository_is_named(at_server: Launchd, server: RunningServer, qu
         (("-c", "{", "--", "make"), "it is not JSON"),
         (("-c", "nowhere.json", "--", "make"), "'nowhere.json' is neither a JSON object nor a readable file."),
         (("--upload-pack=evil",), "No such option"),
+        (("-r", "local-proces", "--", "make"), "There is no resource 'local-proces'. Did you mean 'local-process'?"),
         (("--priority", "urgent", "--", "make"), "'urgent' is not one of"),
     ],
 )  # fmt: skip
@@ -162,6 +164,13 @@ def test_a_queue_that_does_not_exist(at_server: Launchd, server: RunningServer) 
     assert answer.exit_code == 1
     expected = f"There is no queue 'nowhere' of 'me' at {server.url}. Create it with: launchd queue create nowhere"
     assert answer.stderr == f"Error: {expected}\n"
+
+    nobody = at_server("launch", "-e", "no-such-team", "--", "true")
+    assert nobody.stderr == f"Error: There is no entity 'no-such-team' at {server.url} that you may use.\n"
+    team = f"team-{uuid.uuid4().hex[:8]}"
+    at_server("team", "create", team)
+    of_team = at_server("launch", "-e", team, "-q", "nowhere", "--", "true")
+    assert of_team.stderr.endswith(f"Create it with: launchd queue create nowhere --entity {team}\n")
 
 
 def test_a_waiting_item_is_stopped_at_the_server(at_server: Launchd, server: RunningServer, queue: str) -> None:

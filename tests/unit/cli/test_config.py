@@ -1,6 +1,7 @@
 """`launchd config`: problems with their places and an exit code, the values in effect, no secrets."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_without_a_file_the_places_are_named(launchd: Launchd) -> None:
     done = launchd("config", "check", WANDB_LAUNCH_MAX_JOBS="2")
 
     assert (done.exit_code, "no queue is named" in done.stderr) == (78, True)
+    file = Path(os.environ["HOME"], ".config/wandb/launch-config.yaml")
+    assert f"Name one in the file {file} (there is none yet), or with --queue." in done.stderr
+
+
+def test_a_file_without_queues_is_named(launchd: Launchd, file: Path) -> None:
+    file.write_text("max_jobs: 2\n")
+    assert f"Name one in the file {file}, or with --queue." in launchd("config", "check", "-c", str(file)).stderr
 
 
 def test_values_are_shown_with_their_origins(launchd: Launchd, file: Path) -> None:

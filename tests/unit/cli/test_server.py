@@ -48,3 +48,9 @@ def test_a_file_without_an_address_is_named(launchd: Launchd, tmp_path: Path) ->
 
     assert "is empty" in answer.stderr
     assert "nowhere cannot be read: No such file or directory." in missing.stderr
+
+
+def test_a_host_that_is_none_is_told(launchd: Launchd, tmp_path: Path) -> None:
+    answer = launchd("server", "--port", "0", "--data-dir", str(tmp_path), "--host", "999.1.1.1")
+
+    assert answer.stderr == "Error: The queue server cannot listen on 999.1.1.1:0: there is no such host.\n"

@@ -43,6 +43,16 @@ def coded(status: int, code: object) -> Reply:
     return Reply(status, json.dumps({"errors": [{"message": "no", "extensions": {"code": code}}]}).encode())
 
 
+def another_protocol(connection: socket.socket) -> None:
+    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def broken_gzip(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "sentence"),
     [
@@ -61,13 +71,24 @@ def coded(status: int, code: object) -> Reply:
         (errors(500, "broken"), ServerBusy, "cannot serve now (HTTP 500): broken."),
         (Reply(502, b"<html>bad gateway</html>"), ServerBusy, "cannot serve now (HTTP 502)."),
         (errors(408), ServerBusy, "cannot serve now (HTTP 408)."),
-        (Reply(200, b"<html>log in to our wireless network</html>"), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b""), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b"[]"), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b'{"data": null}'), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b'{"data": {"result": {"run": 3}}}'), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b'{"data": "\xff"}'), ServerBusy, "is no answer to RunState."),
-        (Reply(200, b"[" * 100_000), ServerBusy, "is no answer to RunState."),
+        (Reply(403, b"<html>no</html>"), Unauthorized, "key (HTTP 403), or a proxy before it refuses the request."),
+        (Reply(407), ServerBusy, "wants a name and a password (HTTP 407)."),
+        (Reply(413, b"<html>nginx</html>"), ServerBusy, "takes no request of this size (HTTP 413)"),
+        (Reply(200, b"<html>log in to our wireless network</html>"), ServerBusy, "it sent a web page in place of an"),
+        (Reply(200, b""), ServerBusy, "else in place of an answer (to RunState). Check the address."),
+        (
+            Reply(200, b"[]"),
+            ServerBusy,
+            "else in place of an answer (to RunState). Check the address.",
+        ),
+        (Reply(200, b'{"data": null}'), ServerBusy, "sent an answer that cannot be understood (to RunState)."),
+        (
+            Reply(200, b'{"data": {"result": {"run": 3}}}'),
+            ServerBusy,
+            "answer that cannot be understood (to RunState).",
+        ),
+        (Reply(200, b'{"data": "\xff"}'), ServerBusy, "it sent something else in place of an answer"),
+        (Reply(200, b"[" * 100_000), ServerBusy, "it sent something else in place of an answer"),
         (Reply(200, b'{"errors": [{"message": "Cannot query field"}]}'), Refused, "Cannot query field"),
         (Reply(200, b'{"data": {"result": 1}, "errors": ["why"]}'), Refused, "why"),
         (Reply(200, b'{"data": null, "errors": [{}]}'), Refused, "The server refused without a reason."),
@@ -93,6 +114,8 @@ def test_every_answer_that_is_none_has_its_class(reply: Reply, kind: type[QueueS
         (reset, "cannot be reached: the connection was cut."),
         (hang_up, "cannot be reached: the connection was cut."),
         (half_an_answer, "cannot be reached: the connection was cut in the middle of an answer."),
+        (another_protocol, "cannot be reached: what answers there does not speak HTTP"),
+        (broken_gzip, "cannot be reached: its answer cannot be unpacked."),
     ],
 )
 def test_a_connection_that_breaks_is_unreachable(act: Callable[[socket.socket], None], sentence: str) -> None:
@@ -231,3 +254,8 @@ def test_calls_share_a_connection() -> None:
         server.close()
 
     assert len(ports) == 1
+
+
+def test_a_text_that_is_not_unicode_is_shown() -> None:
+    with pytest.raises(Refused, match=r"sent to a queue server: 'train \\udcff' is no Unicode text\.$"):
+        QueueServer("http://127.0.0.1:1", KEY).run_state("e", "p", "train \udcff")

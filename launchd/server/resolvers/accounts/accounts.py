@@ -27,7 +27,8 @@ async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     roles.require_administrator(info.context.viewer)
 
     def work(connection: Connection) -> tuple[User, str]:
-        name = input.get("username") or accounts.unused_name(connection, email)
+        given = input.get("username")
+        name = accounts.unused_name(connection, email) if given is None else given
         made = accounts.create_user(connection, name, email, admin=bool(input.get("admin")))
         return made, api_keys.issue(connection, made, "first key", KeyRole.ADMIN)[1]
 
