@@ -99,6 +99,13 @@ class Outbox:
         self._journal.request_commit()
         return len(letters)
 
+    def drop(self, ids: Sequence[int] | None) -> tuple[Delivery, ...]:
+        """Forget these dead letters, or all of them, and return them."""
+        letters = self._rows.drop(ids)
+        self.version += 1
+        self._journal.request_commit()
+        return tuple(letters)
+
     def retry_outcomes(self, item_id: str, lease: int) -> None:
         """Send the refused outcomes of this lease of an item again."""
         refused = self._rows.refused_outcomes(item_id, lease)

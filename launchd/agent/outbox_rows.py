@@ -37,6 +37,7 @@ SELECT id FROM outbox WHERE refused_at IS NOT NULL AND kind = 'outcome' AND item
 AND CASE WHEN json_valid(body) THEN json_extract(body, '$.report.lease') = ? END
 """
 _SET_REFUSED = "UPDATE outbox SET refused_at = ?, reason = ? WHERE id = ?"
+_DROP = "DELETE FROM outbox WHERE id = ? AND refused_at IS NOT NULL"
 _LAST_ID = "SELECT max(id) FROM outbox"
 
 
@@ -105,7 +106,17 @@ class OutboxRows:
 
     def retry(self, ids: Sequence[int] | None) -> list[Delivery]:
         """Make these dead letters, or all of them, rows to be delivered again, and return them."""
-        letters = [letter.delivery for letter in self.refused() if ids is None or letter.delivery.id in ids]
+        letters = self._letters(ids)
         for delivery in letters:
             self._file.change(_SET_REFUSED, None, None, delivery.id)
         return letters
+
+    def drop(self, ids: Sequence[int] | None) -> list[Delivery]:
+        """Forget these dead letters, or all of them, and return them."""
+        letters = self._letters(ids)
+        for delivery in letters:
+            self._file.change(_DROP, delivery.id)
+        return letters
+
+    def _letters(self, ids: Sequence[int] | None) -> list[Delivery]:
+        return [letter.delivery for letter in self.refused() if ids is None or letter.delivery.id in ids]

@@ -1,8 +1,8 @@
-"""`launchd outbox`: shows what this host's agent still has to tell the queue server, and sends refused rows again."""
+"""`launchd outbox`: what the agent has to tell the queue server; refused rows are sent again, or dropped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -21,7 +21,10 @@ Examples:
   launchd outbox
   launchd outbox retry 17
   launchd outbox retry --all
+  launchd outbox drop 17
 """
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(invoke_without_command=True, epilog=EXAMPLES)
@@ -49,21 +52,48 @@ def list_all(as_json: bool = False, config_path: str | None = None, state_dir: P
         echo(*outbox_lines(waiting, dead, terminal_width()))
 
 
+def _rows_arguments(what: str) -> Callable[[F], F]:
+    """Return the arguments that name rows, or all of them, ``what`` is done to them."""
+    ids = click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+    every = click.option("--all", "is_all", is_flag=True, help=f"{what} all rows that the server does not take.")
+    return lambda command: ids(every(agent_options(command)))
+
+
 @outbox.command()
-@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="Send all rows again that the server does not take.")
-@agent_options
+@_rows_arguments("Send again")
 @report_errors(*LOCAL_ERRORS)
 def retry(ids: tuple[int, ...], is_all: bool, config_path: str | None, state_dir: Path | None) -> None:
     """Send rows again that the server does not take, named by the ID that the list shows."""
+    retried: int = _ask("retry", ids, is_all, config_path, state_dir)["retried"]
+    _check_number(retried, ids, "sent again")
+    echo(f"{_rows(retried)} sent again. See the outcome with: launchd outbox")
+
+
+@outbox.command()
+@_rows_arguments("Drop")
+@report_errors(*LOCAL_ERRORS)
+def drop(ids: tuple[int, ...], is_all: bool, config_path: str | None, state_dir: Path | None) -> None:
+    """Drop rows that the server does not take and never will: of an item that was deleted there, or of another server.
+
+    The agent's log keeps what they say. An outcome for which the server still waits comes again.
+    """
+    dropped: int = _ask("drop", ids, is_all, config_path, state_dir)["dropped"]
+    _check_number(dropped, ids, "dropped")
+    echo(f"{_rows(dropped)} dropped.")
+
+
+def _ask(
+    command: str, ids: tuple[int, ...], is_all: bool, config_path: str | None, state_dir: Path | None
+) -> dict[str, Any]:
     if bool(ids) == is_all:
         raise click.UsageError("Name the rows by their IDs, or give --all.")
-    request = {"command": "retry", "ids": None if is_all else list(ids)}
-    retried: int = ask_agent(runtime_dir(config_path, state_dir), **request)["retried"]
-    if retried < len(set(ids)):
-        others = f"{_rows(retried)} sent again. The others" if retried else "These rows"
+    return ask_agent(runtime_dir(config_path, state_dir), command=command, ids=None if is_all else list(ids))
+
+
+def _check_number(number: int, ids: tuple[int, ...], done: str) -> None:
+    if number < len(set(ids)):
+        others = f"{_rows(number)} {done}. The others" if number else "These rows"
         raise click.ClickException(f"{others} are not among what the server does not take: see launchd outbox")
-    echo(f"{_rows(retried)} sent again. See the outcome with: launchd outbox")
 
 
 def _rows(number: int) -> str:

@@ -112,7 +112,7 @@ def _of_status(status: dict[str, Any]) -> Iterator[Finding]:
         yield warn(
             f"The queue server does not take {outbox['dead']} reports.",
             "It shows other outcomes than this host.",
-            "`launchd outbox` says why, `launchd outbox retry` sends them again.",
+            "`launchd outbox` says why, `launchd outbox retry` sends them again, `launchd outbox drop` forgets them.",
         )
     if status.get("unreadable_jobs"):
         yield warn(

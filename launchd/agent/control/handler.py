@@ -60,6 +60,12 @@ class ControlHandler:
             "reload": self._reload,
         }
 
+        #: Those that name dead letters, or all of them.
+        self._letters: dict[str, Callable[[list[int] | None], dict[str, Any]]] = {
+            "retry": self._retry,
+            "drop": self._drop,
+        }
+
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to ``request``; an error in making it ends the request, not the agent."""
         try:
@@ -78,10 +84,10 @@ class ControlHandler:
                 return self._stop(item, str(request.get("reason") or "stopped from the command line"))
             case {"command": "return_gpu", "gpu": str(word)}:
                 return self._return_gpu(word)
-            case {"command": "retry", "ids": None}:
-                return self._retry(None)
-            case {"command": "retry", "ids": list(ids)} if all(type(one) is int for one in ids):
-                return self._retry(ids)
+            case {"command": "retry" | "drop" as name, "ids": None}:
+                return self._letters[name](None)
+            case {"command": "retry" | "drop" as name, "ids": list(ids)} if all(type(one) is int for one in ids):
+                return self._letters[name](ids)
             case _:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
 
@@ -131,6 +137,14 @@ class ControlHandler:
 
     def _retry(self, ids: list[int] | None) -> dict[str, Any]:
         return {"ok": True, "retried": self._outbox.retry(ids)}
+
+    def _drop(self, ids: list[int] | None) -> dict[str, Any]:
+        dropped = self._outbox.drop(ids)
+        for delivery in dropped:
+            # The log is all that says so from now on.
+            said = {"item": delivery.item_id, "kind": delivery.kind, "says": summary(delivery.kind, delivery.body)}
+            log.warning("What the queue server does not take was dropped on request.", extra=said)
+        return {"ok": True, "dropped": len(dropped)}
 
     def _change_mode(self, change: Callable[[], str | None]) -> dict[str, Any]:
         problem = change()

@@ -64,6 +64,32 @@ def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarn
     assert (harness.outbox.waiting, harness.outbox.refused_deliveries()) == (2, [])
 
 
+def test_what_the_server_refused_is_dropped_and_nothing_else(
+    harness: ControllerHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    for item in ("a", "b", "c"):
+        harness.unknown(item)
+    refused, also_refused, waiting = [row.id for row in harness.outbox.undelivered()]
+    harness.outbox.refused((refused, also_refused), "No.", 1.0)
+    harness.commit()
+    handler = handler_of(harness)
+
+    assert handler.answer({"command": "drop", "ids": [refused, waiting]}) == {"ok": True, "dropped": 1}
+    harness.commit()
+    listed = handler.answer({"command": "outbox"})
+    assert ([row["id"] for row in listed["waiting"]], [row["id"] for row in listed["dead"]]) == (
+        [waiting],
+        [also_refused],
+    )
+    (said,) = [record for record in caplog.records if "dropped on request" in record.message]
+    assert said.__dict__["item"] == "a"
+
+    assert handler.answer({"command": "drop", "ids": None}) == {"ok": True, "dropped": 1}
+    harness.commit()
+    assert handler.answer({"command": "outbox"})["dead"] == []
+
+
 @pytest.mark.parametrize("ids", ["1", [1.5], [True], {"1": 2}, [None]])
-def test_a_retry_of_no_rows_is_refused(harness: ControllerHarness, ids: Any) -> None:
-    assert handler_of(harness).answer({"command": "retry", "ids": ids})["ok"] is False
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_a_retry_of_no_rows_is_refused(harness: ControllerHarness, command: str, ids: Any) -> None:
+    assert handler_of(harness).answer({"command": command, "ids": ids})["ok"] is False

@@ -40,7 +40,8 @@ class Agent:
         if request["command"] == "outbox":
             return {"ok": True, "waiting": [WAITING], "dead": self.dead}
         ids = request["ids"]
-        return {"ok": True, "retried": sum(ids is None or row["id"] in ids for row in self.dead)}
+        done = {"retry": "retried", "drop": "dropped"}[request["command"]]
+        return {"ok": True, done: sum(ids is None or row["id"] in ids for row in self.dead)}
 
 
 @pytest.fixture
@@ -104,17 +105,26 @@ def test_rows_are_sent_again(
     assert agent.asked == [{"command": "retry", "ids": ids}]
 
 
-def test_a_row_that_is_not_there_is_an_error(configured: Launchd) -> None:
-    answer = configured("outbox", "retry", "2", "9")
+@pytest.mark.parametrize(("arguments", "ids"), [(("2",), [2]), (("--all",), None)])
+def test_rows_are_dropped(configured: Launchd, agent: Agent, arguments: tuple[str, ...], ids: list[int] | None) -> None:
+    answer = configured("outbox", "drop", *arguments)
+    assert (answer.exit_code, answer.output) == (0, "1 row is dropped.\n")
+    assert agent.asked == [{"command": "drop", "ids": ids}]
+
+
+@pytest.mark.parametrize(("command", "done"), [("retry", "sent again"), ("drop", "dropped")])
+def test_a_row_that_is_not_there_is_an_error(configured: Launchd, command: str, done: str) -> None:
+    answer = configured("outbox", command, "2", "9")
     assert answer.exit_code == 1
     assert answer.stderr == (
-        "Error: 1 row is sent again. The others are not among what the server does not take: see launchd outbox\n"
+        f"Error: 1 row is {done}. The others are not among what the server does not take: see launchd outbox\n"
     )
 
 
+@pytest.mark.parametrize("command", ["retry", "drop"])
 @pytest.mark.parametrize("arguments", [(), ("2", "--all")])
-def test_rows_are_named_in_one_way(configured: Launchd, agent: Agent, arguments: tuple[str, ...]) -> None:
-    answer = configured("outbox", "retry", *arguments)
+def test_rows_are_named_in_one_way(configured: Launchd, agent: Agent, command: str, arguments: tuple[str, ...]) -> None:
+    answer = configured("outbox", command, *arguments)
     assert answer.exit_code == 2
     assert "Name the rows by their IDs, or give --all." in answer.stderr
     assert agent.asked == []
