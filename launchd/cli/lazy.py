@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from launchd.cli.streams import OutputLost, give_up_output, prepare_streams
-from launchd.cli.terminal import visible_errors
+from launchd.cli.terminal import echo, visible_errors
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
             return super().main(*args, **settings)
         except OutputLost as error:
             give_up_output()
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
             sys.exit(1)
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
