@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from ipc.log_lines import TextFormatter, fields
 from launchd.daemon.journald import JournalHandler, is_journal
@@ -23,7 +23,8 @@ def set_up(form: Literal["text", "json"], verbosity: int = 0, log_file: str | No
 
     Text to a standard error that is systemd's journal goes there with its fields, to be selected by.
     ``verbosity`` 0 shows events, 1 also launchd's debug records, 2 also those of libraries. A file that is moved away
-    (logrotate) is made again. Raises ``OSError`` where it cannot be opened.
+    (logrotate) is made again. Records
+    that cannot be written are lost. Raises ``OSError`` where the file cannot be opened.
     """
     handler = _handler(log_file)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
@@ -36,11 +37,27 @@ def set_up(form: Literal["text", "json"], verbosity: int = 0, log_file: str | No
 def _handler(log_file: str | None) -> logging.Handler:
     match log_file:
         case None:
-            return logging.StreamHandler(sys.stderr)
+            return _Stream(sys.stderr)
         case "-":
-            return logging.StreamHandler(sys.stdout)
+            return _Stream(sys.stdout)
         case _:
-            return logging.handlers.WatchedFileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+            return _File(log_file, encoding="utf-8", errors="backslashreplace")
+
+
+class _Lossy(logging.Handler):
+    """A handler whose records are lost where they cannot be written, as on a full disk: nothing else can be said."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
+class _Stream(_Lossy, logging.StreamHandler[TextIO]):
+    pass
+
+
+class _File(_Lossy, logging.handlers.WatchedFileHandler):
+    pass
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,12 +1,16 @@
 """Projects, runs and sweeps on the web pages: what W&B's clients print addresses of."""
 
 import json
+import shlex
+from contextlib import closing
 
+import click
 import pytest
 import requests
 from playwright.sync_api import expect
 
 from launchd.api.job_sources import image_job
+from launchd.cli import main
 from launchd.client.job_file import JobName
 from launchd.client.jobs import create_job
 from launchd.client.queue_server import QueueServer
@@ -89,3 +93,32 @@ def test_the_jobs_of_a_project(visitor: Visitor, account: Account) -> None:
     page.get_by_role("link", name="Jobs of this project").click()
     expect(page.get_by_role("row").nth(1)).to_contain_text(f"{account.entity}/{PROJECT}/train:latest")
     expect(page.get_by_role("row").nth(1)).to_contain_text("v0")
+
+
+def parse(line: str) -> None:
+    """Read a command of a page as the command line does, and run nothing."""
+    program, *words = shlex.split(line)
+    assert program == "launchd", line
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        name, *words = words
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, line
+        command = found
+    command.make_context(line, list(words))
+
+
+def test_the_commands_on_the_pages_are_commands(visitor: Visitor, account: Account, run: str) -> None:
+    with closing(QueueServer(account.url, account.key)) as server:
+        server.create_queue(account.entity, "it's mine")
+        item = server.push(account.entity, "it's mine", {"overrides": {"entry_point": ["true"]}})
+    visitor.sign_in(account.key)
+    project = f"/{account.entity}/{PROJECT}"
+    paths = ("/authorize", project, f"{project}/jobs", f"{project}/runs/{run}")
+    launch = f"/{account.entity}/launch"
+    for path in (*paths, launch, f"{launch}/it's mine", f"{launch}/items/{item}"):
+        page = visitor.open(path)
+        commands = page.get_by_text("On a terminal").locator("xpath=..").locator("pre")
+        commands.wait_for(state="attached")
+        for line in (commands.text_content() or "").splitlines():
+            parse(line)

@@ -60,6 +60,6 @@ function metricsOf(runs) {
 }
 
 function commands(entity, project, sweep) {
-  const path = quoted(`${entity}/${project}`);
-  return sweep ? [`wandb sweep --stop ${quoted(`${entity}/${project}/${sweep}`)}`] : [`launchd runs ${path}`];
+  const ofProject = `launchd runs --entity ${quoted(entity)} --project ${quoted(project)}`;
+  return sweep ? [`wandb sweep --stop ${quoted(`${entity}/${project}/${sweep}`)}`] : [ofProject];
 }
