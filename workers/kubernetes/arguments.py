@@ -4,8 +4,7 @@ The keys are those of W&B's queues; macros in texts are filled. Pure, but for va
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from ipc.policy_rules import KubernetesRules
 from ipc.run_spec import RunSpec
 from ipc.settings import KubernetesConfig
 from workers.kubernetes.access import Access
+from workers.kubernetes.forms import object_in, text_in
 from workers.macros import filled, macros_of
 
 KUBERNETES = "kubernetes"
@@ -23,21 +23,8 @@ KUBERNETES = "kubernetes"
 #: Keys that say something to the agent, and nothing to the cluster.
 AGENT_KEYS = ("namespace", "context", "configFile", "builder", "wait_for_ready", "wait_timeout", SECTION)
 
-#: The fields of a Job; what else stands beside them, the API ignores without a word.
-_JOB_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-#: Fields of a pod's spec that are often written into that of the Job, where the API ignores them as well.
-_POD_FIELDS = (
-    "affinity",
-    "containers",
-    "imagePullSecrets",
-    "initContainers",
-    "nodeSelector",
-    "priorityClassName",
-    "restartPolicy",
-    "serviceAccountName",
-    "tolerations",
-    "volumes",
-)
+_NAMESPACE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_LONGEST_NAMESPACE = 63
 
 #: Without an ``apiVersion``, or with one of these, the manifest is a Job's.
 JOB_VERSIONS = ("batch/v1", "batch/v1beta1")
@@ -59,17 +46,6 @@ class Arguments(msgspec.Struct, frozen=True):
         """Whether the manifest is that of a Job of Kubernetes' own."""
         return self.manifest.get("apiVersion", JOB_VERSIONS[0]) in JOB_VERSIONS
 
-    def ignored(self) -> Iterator[str]:
-        """Yield what a Job's manifest has without an effect, with what its writer may have meant."""
-        if not self.is_job:
-            return
-        for key in self.manifest.keys() - set(_JOB_FIELDS):
-            near = get_close_matches(key, (*AGENT_KEYS, *_JOB_FIELDS), n=1)
-            yield f"{key} (did you mean {near[0]}?)" if near else key
-        spec = self.manifest.get("spec")
-        if type(spec) is dict:
-            yield from (f"spec.{key} (it stands below spec.template.spec)" for key in _POD_FIELDS if key in spec)
-
     def access(self, settings: KubernetesConfig) -> Access:
         """Return the cluster that is meant."""
         if self.config_file is not None:
@@ -84,30 +60,26 @@ def read_arguments(
     given = spec.resource_args.get(KUBERNETES) or {}
     values = filled(given, macros_of(spec, image, rules.host_variables, host))
     manifest = {key: value for key, value in values.items() if key not in AGENT_KEYS}
-    metadata = _mapping(manifest.get("metadata"), "metadata")
+    for key in ("apiVersion", "kind"):
+        # What is empty says nothing.
+        if text_in(manifest, key) is None:
+            manifest.pop(key, None)
     return Arguments(
         manifest=manifest,
-        namespace=_text(metadata.get("namespace"), "metadata.namespace") or _text(values.get("namespace"), "namespace"),
-        config_file=_text(values.get("configFile"), "configFile"),
-        context=_text(values.get("context"), "context"),
+        namespace=_namespace(object_in(manifest, "metadata"), values),
+        config_file=text_in(values, "configFile"),
+        context=text_in(values, "context"),
     )
 
 
-def _mapping(value: Any, place: str) -> dict[str, Any]:
-    match value:
-        case None:
-            return {}
-        case dict():
-            return value
-        case _:
-            raise InvalidSpec(f"{place} in resource_args.kubernetes must be an object.")
-
-
-def _text(value: Any, place: str) -> str | None:
-    match value:
-        case None | "":
-            return None
-        case str():
-            return value
-        case _:
-            raise InvalidSpec(f"{place} in resource_args.kubernetes must be text.")
+def _namespace(metadata: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
+    """Return the namespace that is asked for; raises :class:`InvalidSpec` for what none can be called."""
+    name = text_in(metadata, "namespace") or text_in(values, "namespace")
+    # Each character is looked at: a pattern would be compiled by each worker anew.
+    if name is not None and not (len(name) <= _LONGEST_NAMESPACE and set(name) <= _NAMESPACE_CHARACTERS):
+        raise InvalidSpec(
+            f"No namespace can be called {name!r}, as namespace in resource_args.kubernetes has it: a name is of small"
+            " letters, digits and hyphens, 63 at most.",
+            hint="Correct it in the queue's configuration, or in the job's resource args.",
+        )
+    return name

@@ -1,6 +1,7 @@
 """What a handle says of a job in a cluster, and where its objects are. Pure."""
 
 from typing import Any
+from urllib.parse import quote
 
 from ipc.handles import Handle
 from workers.kubernetes.access import Access
@@ -61,10 +62,10 @@ def is_job(handle: Handle) -> bool:
 
 def pods_path(handle: Handle) -> str:
     """Return the path of the pods beside the job's object."""
-    return f"/api/v1/namespaces/{handle.data['namespace']}/pods"
+    return f"/api/v1/namespaces/{quote(str(handle.data['namespace']), safe='')}/pods"
 
 
 def secrets_path(namespace: str, name: str | None = None) -> str:
     """Return the path of the Secrets of a namespace, or of the one with this name."""
-    path = f"/api/v1/namespaces/{namespace}/secrets"
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     return path if name is None else f"{path}/{name}"

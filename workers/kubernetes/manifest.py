@@ -13,6 +13,7 @@ import msgspec
 
 from ipc.errors import InvalidSpec
 from workers.kubernetes.arguments import JOB_VERSIONS, Arguments
+from workers.kubernetes.forms import ARGUMENTS, list_in, object_in, objects_in
 from workers.kubernetes.names import object_name
 
 Object = dict[str, Any]
@@ -101,17 +102,27 @@ def pod_specs(value: Any) -> Iterator[Object]:
 def containers_of(pod: Object) -> Iterator[Object]:
     """Yield the containers of a pod's spec, those that prepare it included."""
     for name in _CONTAINER_LISTS:
-        yield from (one for one in pod.get(name) or () if type(one) is dict)
+        given = pod.get(name)
+        yield from (one for one in (given if type(given) is list else ()) if type(one) is dict)
+
+
+def require_form(body: Object, where: str = ARGUMENTS) -> None:
+    """Raise :class:`InvalidSpec` where a pod in a manifest has containers or variables of a wrong form."""
+    for pod in pod_specs(body):
+        for name in _CONTAINER_LISTS:
+            for container in objects_in(pod, name, where):
+                list_in(container, "env", where)
 
 
 def _job(arguments: Arguments, content: Content) -> Object:
     body = {"apiVersion": JOB_VERSIONS[0], "kind": "Job"} | deepcopy(arguments.manifest)
-    spec: Object = {"backoffLimit": 0, "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS} | _object(body, "spec")
+    spec: Object = {"backoffLimit": 0, "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS} | object_in(body, "spec")
     body["spec"] = spec
-    spec["template"] = _object(spec, "template")
-    pod: Object = {"restartPolicy": "Never"} | _object(spec["template"], "spec")
+    spec["template"] = object_in(spec, "template")
+    pod: Object = {"restartPolicy": "Never"} | object_in(spec["template"], "spec")
     spec["template"]["spec"] = pod
     containers = pod["containers"] = _containers(pod)
+    require_form(body)
     _name(body, content)
     for number, container in enumerate(containers):
         container.setdefault("name", f"launch{number}")
@@ -134,12 +145,11 @@ def _custom(arguments: Arguments, content: Content) -> Object:
             f"resource_args.kubernetes has the apiVersion {body['apiVersion']} and no kind.",
             hint="Write the kind of the object, PyTorchJob for instance.",
         )
+    require_form(body)
     _name(body, content)
     is_first = True
     for pod in pod_specs(body):
         for container in pod["containers"]:
-            if type(container) is not dict:
-                raise InvalidSpec("A container in resource_args.kubernetes is no object.")
             _override_command(container, content)
             without_run = {name: text for name, text in content.environment.items() if name != RUN_VARIABLE}
             _add_variables(container, content, content.environment if is_first else without_run)
@@ -150,31 +160,22 @@ def _custom(arguments: Arguments, content: Content) -> Object:
     return body
 
 
-def _object(parent: Object, key: str) -> Object:
-    value = parent.get(key)
-    if value is None:
-        return {}
-    if type(value) is not dict:
-        raise InvalidSpec(f"{key} in resource_args.kubernetes must be an object.")
-    return value
-
-
 def _containers(pod: Object) -> list[Object]:
-    given = pod.get("containers")
-    if given is None:
+    if pod.get("containers") is None:
         return [{}]
-    if type(given) is not list or not given or not all(type(one) is dict for one in given):
+    given = objects_in(pod, "containers")
+    if not given:
         raise InvalidSpec("containers in resource_args.kubernetes must be a list of objects.")
     return given
 
 
 def _name(body: Object, content: Content) -> None:
-    metadata = body["metadata"] = _object(body, "metadata")
+    metadata = body["metadata"] = object_in(body, "metadata")
     stem = str(metadata.get("name") or metadata.pop("generateName", None) or content.stem)
     metadata.pop("generateName", None)
     metadata["name"] = object_name(stem, content.workload)
     metadata["namespace"] = content.namespace
-    metadata["labels"] = _object(metadata, "labels") | dict(content.labels)
+    metadata["labels"] = object_in(metadata, "labels") | dict(content.labels)
 
 
 def _set_image(containers: list[Object], content: Content) -> None:
@@ -204,10 +205,10 @@ def _override_command(container: Object, content: Content) -> None:
 
 def _add_variables(container: Object, content: Content, variables: Mapping[str, str]) -> None:
     """Add the job's variables behind those of the container; its key is read from its Secret."""
-    given = container.get("env") or []
-    if type(given) is not list:
-        raise InvalidSpec("env of a container in resource_args.kubernetes must be a list.")
-    container["env"] = [*given, *(_variable(name, text, content) for name, text in variables.items())]
+    container["env"] = [
+        *list_in(container, "env"),
+        *(_variable(name, text, content) for name, text in variables.items()),
+    ]
 
 
 def _variable(name: str, text: str, content: Content) -> Object:
@@ -221,17 +222,14 @@ def _add_pull_secret(body: Object, content: Content) -> None:
     if content.pull_secret is None:
         return
     for pod in pod_specs(body):
-        given = pod.get("imagePullSecrets") or []
-        if type(given) is not list:
-            raise InvalidSpec("imagePullSecrets in resource_args.kubernetes must be a list.")
-        pod["imagePullSecrets"] = [*given, {"name": content.pull_secret}]
+        pod["imagePullSecrets"] = [*list_in(pod, "imagePullSecrets"), {"name": content.pull_secret}]
 
 
 def _mount_code(pod: Object, code: Code) -> None:
     """Have a container unpack the job's files before all others, which find them where W&B's agent has them."""
     mount = {"name": CODE_VOLUME, "mountPath": CODE_PLACE}
     for container in pod["containers"]:
-        container["volumeMounts"] = [*_list(container, "volumeMounts"), mount]
+        container["volumeMounts"] = [*list_in(container, "volumeMounts"), mount]
         container.setdefault("workingDir", posixpath.normpath(posixpath.join(CODE_PLACE, code.place)))
     packed = {"name": CODE_ARCHIVE_VOLUME, "mountPath": _ARCHIVE_PLACE, "readOnly": True}
     if code.sub_path is not None:
@@ -242,23 +240,16 @@ def _mount_code(pod: Object, code: Code) -> None:
         "command": ["/bin/sh", "-ec", _UNPACK],
         "volumeMounts": [mount, packed],
     }
-    pod["initContainers"] = [unpack, *_list(pod, "initContainers")]
+    pod["initContainers"] = [unpack, *list_in(pod, "initContainers")]
     volumes = [{"name": CODE_VOLUME, "emptyDir": {}}, {"name": CODE_ARCHIVE_VOLUME, **code.volume}]
-    pod["volumes"] = [*_list(pod, "volumes"), *volumes]
-
-
-def _list(parent: Object, key: str) -> list[Any]:
-    value = parent.get(key) or []
-    if type(value) is not list:
-        raise InvalidSpec(f"{key} in resource_args.kubernetes must be a list.")
-    return value
+    pod["volumes"] = [*list_in(pod, "volumes"), *volumes]
 
 
 def _label_pods(body: Object, content: Content) -> None:
     """Put the labels on what every pod is made of, so that it is found by them."""
     for template in templates(body):
-        metadata = template["metadata"] = _object(template, "metadata")
-        metadata["labels"] = _object(metadata, "labels") | dict(content.labels)
+        metadata = template["metadata"] = object_in(template, "metadata")
+        metadata["labels"] = object_in(metadata, "labels") | dict(content.labels)
 
 
 def templates(value: Any) -> Iterator[Object]:

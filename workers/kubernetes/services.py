@@ -17,7 +17,17 @@ from ipc.work_order import WorkOrder
 from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
 from workers.kubernetes.arguments import KUBERNETES
 from workers.kubernetes.discovery import find_kind
-from workers.kubernetes.manifest import KEY_VARIABLE, SECRET_KEY, Content, Object, pod_specs, secure, templates
+from workers.kubernetes.forms import SERVICES, list_in, object_in, text_in
+from workers.kubernetes.manifest import (
+    KEY_VARIABLE,
+    SECRET_KEY,
+    Content,
+    Object,
+    pod_specs,
+    require_form,
+    secure,
+    templates,
+)
 from workers.kubernetes.names import CREATED_BY_LABEL, MAX_NAME, RUN_LABEL, dns_name, label_value
 
 #: By this label an object beside a job, and its pods, are known as its; those of the job itself do not have it.
@@ -55,9 +65,10 @@ def service_objects(manifests: Iterable[Object], spec: RunSpec, content: Content
 
 def _service(manifest: Object, spec: RunSpec, content: Content) -> Object:
     body = deepcopy(manifest)
-    metadata = body.get("metadata")
-    if not body.get("apiVersion") or not body.get("kind") or type(metadata) is not dict or not metadata.get("name"):
+    metadata = object_in(body, "metadata", SERVICES)
+    if not (text_in(body, "apiVersion", SERVICES) and text_in(body, "kind", SERVICES) and metadata.get("name")):
         raise InvalidSpec("An object in additional_services lacks its apiVersion, its kind or its metadata.name.")
+    require_form(body, SERVICES)
     labels = {
         SERVICE_LABEL: content.workload,
         RUN_LABEL: label_value(spec.run_id),
@@ -66,11 +77,11 @@ def _service(manifest: Object, spec: RunSpec, content: Content) -> Object:
     }
     metadata |= {"name": dns_name(str(metadata["name"]))[:MAX_NAME].strip("-"), "namespace": content.namespace}
     for one in (body, *templates(body)):
-        inner = one.setdefault("metadata", {})
-        inner["labels"] = {**(inner.get("labels") or {}), **labels}
+        inner = one["metadata"] = object_in(one, "metadata", SERVICES)
+        inner["labels"] = object_in(inner, "labels", SERVICES) | labels
     for pod in pod_specs(body):
         for container in pod["containers"]:
-            container["env"] = [*(container.get("env") or ()), *_variables(content)]
+            container["env"] = [*list_in(container, "env", SERVICES), *_variables(content)]
     secure(body, own_security=content.own_security)
     return body
 

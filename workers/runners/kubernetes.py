@@ -37,6 +37,7 @@ from workers.kubernetes.handles import (
     path_of,
     pods_path,
 )
+from workers.kubernetes.ignored import ignored_keys
 from workers.kubernetes.job_secrets import key_secret, pull_secret
 from workers.kubernetes.manifest import KEY_VARIABLE, Content, workload_object
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
@@ -123,6 +124,7 @@ class KubernetesRunner(Runner):
         # What has a wrong form is told before anything is fetched or built. A project may turn out to be an image.
         form = Content(self._order.name, "", "", {}, environment={}, image=image or _IMAGE_TO_COME, image_is_given=True)
         workload_object(arguments, form)
+        self._belongings.services(form, image or "")
 
     def _require_image(self, image: str) -> None:
         refusal = policy.refuse_image(image, self._order.policy.kubernetes)
@@ -157,7 +159,7 @@ class KubernetesRunner(Runner):
             )
 
     def _warn_of_ignored(self, context: JobContext) -> None:
-        ignored = ", ".join(sorted(self._arguments("").ignored()))
+        ignored = ", ".join(sorted(set(ignored_keys(self._arguments("")))))
         if ignored:
             context.warn(f"These keys of resource_args.kubernetes have no effect: {ignored}.", "agent")
 

@@ -305,6 +305,20 @@ def test_a_kind_that_the_cluster_does_not_have_is_refused(make_job: JobMaker) ->
         ({"spec": []}, "spec in resource_args.kubernetes must be an object"),
         ({"spec": {"template": {"spec": {"containers": {}}}}}, "containers .* must be a list of objects"),
         ({"apiVersion": "kubeflow.org/v1"}, "and no kind"),
+        ({"apiVersion": ["batch/v1"]}, "apiVersion in resource_args.kubernetes must be text"),
+        (
+            {"spec": {"template": {"spec": {"containers": [{}], "initContainers": 5}}}},
+            "initContainers .* list of objects",
+        ),
+        ({"spec": {"template": {"spec": {"initContainers": ["i"]}}}}, "initContainers .* must be a list of objects"),
+        ({"spec": {"template": {"spec": {"containers": [{"env": {"A": "b"}}]}}}}, "env .* must be a list"),
+        (
+            {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "spec": {"x": {"containers": [None]}}},
+            "containers .* must be a list of objects",
+        ),
+        ({"namespace": "training："}, "No namespace can be called 'training：'"),
+        ({"metadata": {"namespace": "a/../kube-system"}}, "No namespace can be called 'a/../kube-system'"),
+        ({"namespace": ["training"]}, "namespace in resource_args.kubernetes must be text"),
     ],
 )
 def test_what_has_a_wrong_form_is_told_before_anything_is_built(
@@ -312,6 +326,16 @@ def test_what_has_a_wrong_form_is_told_before_anything_is_built(
 ) -> None:
     with pytest.raises(InvalidSpec, match=sentence):
         make_job(**manifest).runner().validate()
+
+
+def test_what_is_null_says_nothing(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    pod = {"containers": None, "initContainers": None, "volumes": None}
+    nothing = {"apiVersion": None, "kind": None, "metadata": None, "namespace": None, "configFile": None, "context": ""}
+
+    make_job(spec={"template": {"metadata": None, "spec": pod}}, **nothing).submit()
+
+    (job,) = cluster.objects("jobs")
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
 
 
 @pytest.mark.parametrize(

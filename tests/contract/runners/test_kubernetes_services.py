@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SubmitError
+from ipc.errors import InvalidSpec, JobCancelled, JobError, PolicyRefused, SubmitError
 from ipc.policy_rules import PolicyRules
 from ipc.settings import KubernetesConfig
 from ipc.states import JobState
@@ -194,3 +194,26 @@ def test_what_the_policy_does_not_grant_is_refused(make_runner: RunnerMaker, ser
 def test_a_wrong_patience_is_named(make_runner: RunnerMaker, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidSpec, match="wait_timeout a number of seconds"):
         make_runner(DOOR, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metadata": ["database"]}, "metadata in additional_services must be an object"),
+        ({"metadata": {"name": "a", "labels": ["b"]}}, "labels in additional_services must be an object"),
+        ({"kind": ["Pod"]}, "kind .* in additional_services is not granted"),
+        ({"kind": None}, "is not granted"),
+        ({"spec": {"containers": [None]}}, "containers in additional_services must be a list of objects"),
+        ({"spec": {"containers": [{"env": "A=b"}]}}, "env in additional_services must be a list"),
+        ({"spec": {"containers": [{}], "initContainers": True}}, "initContainers in additional_services"),
+        (
+            {"spec": {"template": {"metadata": "x", "spec": {"containers": [{}]}}}},
+            "metadata in additional_services must be an object",
+        ),
+    ],
+)
+def test_what_has_a_wrong_form_is_told_before_anything_is_made(
+    make_runner: RunnerMaker, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(JobError, match=sentence):
+        make_runner({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "database"}} | changes)

@@ -8,10 +8,11 @@ from ipc.policy_rules import KubernetesRules
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from workers.kubernetes.arguments import Arguments, read_arguments
+from workers.kubernetes.ignored import ignored_keys
 from workers.kubernetes.job_secrets import names_in
 from workers.kubernetes.manifest import SECURITY_CONTEXT, Content, workload_object
 from workers.kubernetes.names import object_name
-from workers.kubernetes.status import judge_custom, judge_job
+from workers.kubernetes.status import judge_custom, judge_job, judge_pods
 
 WORKLOAD = "launchd-0123456789abcdef-1"
 CONTENT = {
@@ -243,6 +244,9 @@ def test_a_custom_resource_whose_pod_was_taken_away_is_preempted() -> None:
     )
 
 
+TRAINING = {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob"}
+
+
 @pytest.mark.parametrize(
     ("manifest", "ignored"),
     [
@@ -250,11 +254,41 @@ def test_a_custom_resource_whose_pod_was_taken_away_is_preempted() -> None:
         ({"namespce": "a"}, ["namespce (did you mean namespace?)"]),
         ({"resources": {}}, ["resources"]),
         ({"spec": {"nodeSelector": {}}}, ["spec.nodeSelector (it stands below spec.template.spec)"]),
-        ({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "own": 1}, []),
+        ({"spec：": {}}, ["spec： (did you mean spec?)"]),
+        ({"spec": {"backoff_limit": 1}}, ["backoff_limit (did you mean backoffLimit?)"]),
+        (
+            {"spec": {"template": {"spec": {"node_selector": {}, "containers": [{"image_pull_policy": "Always"}]}}}},
+            ["node_selector (did you mean nodeSelector?)", "image_pull_policy (did you mean imagePullPolicy?)"],
+        ),
+        (
+            {
+                "metadata": {"labels": {"own_label": "a"}},
+                "spec": {"template": {"spec": {"nodeSelector": {"a_b": "c"}}}},
+            },
+            [],
+        ),
+        ({"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "own": 1, "spec": {"own_field": 1}}, []),
+        (
+            {
+                "apiVersion": "kubeflow.org/v1",
+                "kind": "PyTorchJob",
+                "spec": {"x": {"containers": [{"volume_mounts": []}]}},
+            },
+            ["volume_mounts (did you mean volumeMounts?)"],
+        ),
     ],
 )
 def test_what_has_no_effect_is_named(manifest: dict[str, Any], ignored: list[str]) -> None:
-    assert list(arguments(**manifest).ignored()) == ignored
+    assert list(ignored_keys(arguments(**manifest))) == ignored
+
+
+def test_a_pod_that_is_prepared_says_by_which_container() -> None:
+    preparing = pod({"waiting": {"reason": "PodInitializing"}}, "Pending")
+    preparing["status"]["initContainerStatuses"] = [{"name": "fetch", "state": {"running": {}}}]
+
+    seen = judge_pods([preparing])
+
+    assert (seen.message, seen.is_unexplained) == ("its pod is being prepared by the container fetch", False)
 
 
 def test_what_is_for_the_agent_is_not_in_the_manifest() -> None:
