@@ -62,7 +62,25 @@ def test_a_project_lists_its_runs_with_what_they_measured(visitor: Visitor, acco
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Project {account.entity}/{PROJECT}")
 
 
-@pytest.mark.usefixtures("run")
+def test_numbers_that_json_lacks_are_shown(visitor: Visitor, account: Account) -> None:
+    with account.api() as api:
+        api.mutate(
+            "upsertBucket",
+            "bucket { id }",
+            name="diverged",
+            displayName="diverged",
+            modelName=PROJECT,
+            entityName=account.entity,
+            config='{"clip": {"value": Infinity}}',
+            summaryMetrics=r'{"loss": NaN, "least": -Infinity, "note": "NaN or \"Infinity\""}',
+        )
+    page = visitor.sign_in(account.key, f"/{account.entity}/{PROJECT}")
+    expect(page.get_by_role("row", name="diverged")).to_contain_text("NaN")
+    page.get_by_role("link", name="diverged").click()
+    for text in ("NaN", "-Infinity", 'NaN or "Infinity"', "Infinity"):
+        expect(page.locator("dd").get_by_text(text, exact=True)).to_be_visible()
+
+
 def test_the_runs_of_a_sweep(visitor: Visitor, account: Account) -> None:
     with account.api() as api:
         sweep = api.mutate(

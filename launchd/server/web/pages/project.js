@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/htm-preact-3.1.1.js";
 import { graphql } from "../api.js";
-import { inOneLine, short } from "../format.js";
+import { inOneLine, parsed, short } from "../format.js";
 import { useLive } from "../live.js";
 import { addressOf, Ago, Commands, Loading, quoted, State, Table, useTitle } from "../parts.js";
 
@@ -24,7 +24,7 @@ export function Project({ entity, project, sweep = null }) {
   if (live.data && !live.data.project) {
     return html`<main><p class="error">There is no project ${project} of ${entity} that you may see.</p></main>`;
   }
-  const runs = (live.data?.project.runs.edges ?? []).map(({ node }) => ({ ...node, summary: JSON.parse(node.summaryMetrics || "{}") }));
+  const runs = (live.data?.project.runs.edges ?? []).map(({ node }) => ({ ...node, summary: parsed(node.summaryMetrics || "{}") }));
   const metrics = metricsOf(runs);
   const what = `${entity}/${project}`;
   return html`

@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact-3.1.1.js";
 import { graphql } from "../api.js";
 import { Curve } from "../curve.js";
-import { inOneLine, localTime, short } from "../format.js";
+import { inOneLine, localTime, parsed, short } from "../format.js";
 import { useLive } from "../live.js";
 import { addressOf, Ago, Commands, Facts, Loading, quoted, State, useTitle } from "../parts.js";
 import { masked } from "../run_spec.js";
@@ -41,7 +41,7 @@ export function Run({ entity, project, run: name }) {
         <${Facts} facts=${factsOf(entity, project, run, live.data.item)} />
         ${live.data.curves.length > 0 && html`<section><h2>Metrics</h2><div class="curves">${live.data.curves.map((curve) => html`
           <${Curve} key=${curve.name} name=${curve.name} points=${curve.points} />`)}</div></section>`}
-        <${Values} title="Summary" values=${JSON.parse(run.summaryMetrics || "{}")} />
+        <${Values} title="Summary" values=${parsed(run.summaryMetrics || "{}")} />
         <${Values} title="Configuration" values=${configOf(run)} />
         <${Commands} commands=${commands(entity, project, run, live.data.item)} />`}
     </main>`;
@@ -71,7 +71,7 @@ function pointsOf(lines, key) {
 }
 
 function configOf(run) {
-  const entries = Object.entries(JSON.parse(run.config || "{}")).filter(([name]) => name !== "_wandb");
+  const entries = Object.entries(parsed(run.config || "{}")).filter(([name]) => name !== "_wandb");
   return masked(Object.fromEntries(entries.map(([name, value]) => [name, value?.value ?? value])));
 }
 
