@@ -1,7 +1,7 @@
 """The HTTP endpoint that Prometheus reads: `GET /metrics` over a socket that listens already, and nothing else.
 
-On loopback every user of the host reaches it. So few requests are answered at a time, each has a limit of time, and the
-figures are read once a second at most.
+On loopback every user of the host reaches it. So few requests are answered at a time, each has a limit of time, the one
+that takes the longest makes way for another, and the figures are read once a second at most.
 """
 
 import socket
@@ -18,8 +18,11 @@ from launchd.metrics.model import Family
 
 PATH = "/metrics"
 
-#: So many requests are answered at a time; a further one is closed at once.
+#: So many requests are answered at a time; a further one has the oldest cut off.
 MAX_REQUESTS = 8
+
+#: How long it may take until one that was cut off is gone, in seconds: its answer may be in the making.
+MAKE_WAY_SECONDS = 1.0
 
 #: How long a client may take over its request, in seconds.
 REQUEST_SECONDS = 5.0
@@ -43,6 +46,8 @@ class Endpoint(ThreadingHTTPServer):
         self.socket = listening
         self._read = read
         self._room = threading.BoundedSemaphore(MAX_REQUESTS)
+        #: In the order in which they came.
+        self._open: dict[socket.socket, None] = {}
         self._reading = threading.Lock()
         self._families: Sequence[Family] = ()
         self._read_at = float("-inf")
@@ -65,10 +70,14 @@ class Endpoint(ThreadingHTTPServer):
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a client in a thread, if there is room."""
+        """Answer a client in a thread, as soon as there is room."""
         if not self._room.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+            for oldest in list(self._open)[:1]:
+                _cut_off(oldest)
+            if not self._room.acquire(timeout=MAKE_WAY_SECONDS):
+                self.shutdown_request(request)
+                return
+        self._open[request] = None
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -79,6 +88,7 @@ class Endpoint(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             deadline.cancel()
+            del self._open[request]
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

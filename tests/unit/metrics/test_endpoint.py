@@ -1,5 +1,6 @@
 """The endpoint that Prometheus reads, over real sockets."""
 
+import contextlib
 import http.client
 import socket
 import stat
@@ -93,6 +94,15 @@ def test_clients_that_say_nothing_hold_no_room_for_long(url: str, monkeypatch: p
     wait_until(
         lambda: "process_request_thread" not in str(set(threading.enumerate()) - before), what="the clients were let go"
     )
+
+
+def test_silent_clients_keep_figures_from_no_other(url: str) -> None:
+    port = int(url.rpartition(":")[2])
+    with contextlib.ExitStack() as opened:
+        for _ in range(5 * MAX_REQUESTS):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for _ in range(3):
+            assert requests.get(f"{url}/metrics", timeout=5).ok, "at the first try, and before any deadline"
 
 
 def test_a_unix_socket_is_for_all_who_come_to_it_and_one_that_is_left_over_is_replaced(
