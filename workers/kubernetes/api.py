@@ -56,6 +56,8 @@ class KubernetesApi:
         self._timeout = timeout_seconds
         self._connected: Connection | None = None
         self._idle: list[ApiConnection] = []
+        #: What the API has remarked of what was sent to it and taken, such as fields that it does not know.
+        self.remarks: list[str] = []
         # Who asks and is done has no need to say so.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
@@ -117,6 +119,7 @@ class KubernetesApi:
 
     def _once(self, method: str, path: str, query: dict[str, Query], body: Object | None, kind: str) -> Object:
         with self._answer(method, path, query, body, kind, self._timeout) as response:
+            self.remarks += map(_remark, response.headers.get_all("Warning") or ())
             answer = _decoded(self._read(response))
             if answer is None:
                 raise _of_another(self._connection(), response)
@@ -234,6 +237,12 @@ def _close_all(connections: list[ApiConnection]) -> None:
     with suppress(IndexError):
         while True:
             connections.pop().close()
+
+
+def _remark(header: str) -> str:
+    """Return the sentence of a header ``Warning``: a number and a name go before it, and it is quoted."""
+    quoted = header.split(" ", 2)[-1].strip()
+    return quoted.removeprefix('"').removesuffix('"').replace('\\"', '"').replace("\\\\", "\\")
 
 
 def _headers(connection: Connection, body: Object | None, kind: str) -> dict[str, str]:

@@ -103,9 +103,13 @@ class Kit(Protocol):
 
 
 def build_name(order: WorkOrder, reference: str) -> str:
-    """Return the name of the build of an image by this agent: the same for every job, of 63 characters at most."""
+    """Return the name of the build of an image by this agent: the same for every job, of 63 characters at most.
+
+    Raises:
+        HostError: the configuration's part of the Job has a wrong form.
+    """
     config = order.builder_config
-    stem = str((config.kaniko_config.get("metadata") or {}).get("name") or config.build_job_name)
+    stem = str(_inner(dict(config.kaniko_config), "metadata").get("name") or config.build_job_name)
     digest = hashlib.sha256(f"{_mark(order)} {reference}".encode()).hexdigest()[:_DIGITS]
     return object_name(stem, digest)
 
@@ -158,8 +162,9 @@ class Draft:
     def finish(self, *containers: Object, before: tuple[Object, ...] = ()) -> Object:
         """Return the Job with these containers, and with those that run before them, one after the other."""
         self.pod["volumes"] = self.volumes
-        if before:
-            self.pod["initContainers"] = [*_items(self.pod, "initContainers"), *before]
+        preparing = [*_items(self.pod, "initContainers"), *before]
+        if preparing:
+            self.pod["initContainers"] = preparing
         self.pod["containers"] = list(containers)
         return self.job
 

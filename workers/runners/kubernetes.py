@@ -69,6 +69,7 @@ END_SECONDS = 0.5
 START_SECONDS = 2.0
 #: Stands for an image that is not built yet.
 _IMAGE_TO_COME = "image-to-be-built"
+_MOST_REMARKS, _LONGEST_REMARK = 10, 500
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -89,6 +90,7 @@ class KubernetesRunner(Runner):
         self._stop: StopRecord | None = None
         self._has_run = False
         self._pause: Callable[[float], None] = time.sleep
+        self._warn: Callable[[str, str], None] = lambda _message, _stage: None
         self._end_pause = END_SECONDS
         self._start_pause = START_SECONDS
 
@@ -140,13 +142,13 @@ class KubernetesRunner(Runner):
 
     def fetch_image(self, image: str, context: JobContext) -> None:
         """Check that the image is granted."""
-        self._pause = context.wait
+        self._pause, self._warn = context.wait, context.warn
         self._warn_of_ignored(context)
         self._require_image(image)
 
     def fetch_built(self, build: Build, context: JobContext) -> None:
         """Check that the nodes of a cluster can have what was built."""
-        self._pause = context.wait
+        self._pause, self._warn = context.wait, context.warn
         self._warn_of_ignored(context)
         if build.code is not None:
             self._require_room(Path(build.code))
@@ -208,9 +210,16 @@ class KubernetesRunner(Runner):
         except (JobCancelled, SubmitError, InvalidSpec):
             self._belongings.discard(api, secrets, services)
             raise
+        self._tell_remarks(api)
         handle = handle_of(launch.name, access, kind, created)
         self._belongings.own(api, owner_of(handle), created, services)
         return handle
+
+    def _tell_remarks(self, api: KubernetesApi) -> None:
+        """Pass on what the cluster remarked of what it took: newer ones name each field that they do not know."""
+        for remark in dict.fromkeys(api.remarks[:_MOST_REMARKS]):
+            self._warn(f"Kubernetes took the job, and remarked: {remark[:_LONGEST_REMARK].rstrip('.')}.", "agent")
+        api.remarks.clear()
 
     def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order

@@ -389,6 +389,27 @@ def test_without_a_registry_nothing_is_built(make_build: Builds) -> None:
         build(make_build("push", registry=None))
 
 
+@pytest.mark.parametrize("builder", [KanikoBuilder(), BuildahPodBuilder()])
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"metadata": "kaniko"}, "metadata in builder.kaniko-config must be a mapping"),
+        ({"metadata": {"labels": ["a"]}}, "labels in builder.kaniko-config must be a mapping"),
+        ({"spec": []}, "spec in builder.kaniko-config must be a mapping"),
+        ({"spec": {"template": {"spec": {"containers": {"image": "x"}}}}}, "containers .* must be a list of mappings"),
+        ({"spec": {"template": {"spec": {"initContainers": 5}}}}, "initContainers .* must be a list of mappings"),
+        ({"spec": {"template": {"spec": {"containers": [{"env": {"A": "b"}}]}}}}, "env .* must be a list of mappings"),
+    ],
+)
+def test_a_configuration_of_a_wrong_form_is_told(
+    make_build: Builds, cluster: FakeKubernetes, tmp_path: Path, builder: Any, config: Any, sentence: str
+) -> None:
+    with pytest.raises(HostError, match=sentence):
+        build(make_build("push", builder={"kaniko_config": config}), builder)
+
+    assert_all_is_gone(cluster, tmp_path)
+
+
 def test_buildah_takes_no_store_of_a_cloud(make_build: Builds) -> None:
     context = make_build("push", builder={"type": "buildah-pod", "build_context_store": "s3://contexts"})
 

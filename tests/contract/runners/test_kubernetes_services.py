@@ -15,7 +15,7 @@ from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.cluster_rights import granted_kubernetes
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
-from tests.support.job_contexts import heard, make_context
+from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.waiting import wait_until
 from workers.context import JobContext, StopSignal
 from workers.kubernetes.rights import SERVICE_RIGHTS
@@ -137,6 +137,21 @@ def test_a_stop_while_they_are_waited_for_leaves_nothing(
         runner.submit(launch)
 
     assert cluster.objects("deployments") == []
+
+
+def test_what_the_cluster_remarks_of_what_it_takes_is_a_warning_at_the_item(
+    make_runner: RunnerMaker, cluster: FakeKubernetes, make_context: Callable[..., JobContext], heard: Heard
+) -> None:
+    runner, launch = make_runner(DATABASE, wait_for_ready=False)
+    runner.fetch_image("train:1", make_context())
+    cluster.remarks = ['unknown field "spec.template.spec.nodeSelectr"', "would violate PodSecurity."]
+
+    runner.submit(launch)
+
+    assert heard.warnings() == [
+        'Kubernetes took the job, and remarked: unknown field "spec.template.spec.nodeSelectr".',
+        "Kubernetes took the job, and remarked: would violate PodSecurity.",
+    ]
 
 
 def test_those_of_a_job_that_never_came_to_be_are_removed(make_runner: RunnerMaker, cluster: FakeKubernetes) -> None:

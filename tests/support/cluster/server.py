@@ -50,6 +50,8 @@ class Api(Objects):
         self.denied: set[tuple[str, str]] = set()
         #: Namespaces that it says it does not have; it has all others.
         self.absent_namespaces: set[str] = set()
+        #: What it remarks of all that is created, in headers.
+        self.remarks: list[str] = []
         #: Kinds of custom resources by version: pairs of kind and plural.
         self.kinds: dict[str, list[tuple[str, str]]] = {}
 
@@ -165,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
+        for remark in self.server.cluster.remarks if status == 201 else ():
+            self.send_header("Warning", f"299 - {json.dumps(remark)}")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
