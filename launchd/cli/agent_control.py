@@ -9,7 +9,7 @@ from launchd.cli.agents import agent_status
 from launchd.cli.errors import report_errors
 from launchd.cli.options import entity_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
-from launchd.cli.terminal import echo
+from launchd.cli.terminal import confirm, echo
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Agent
 from launchd.humanize import format_jobs
@@ -62,7 +62,7 @@ def stop(agent: str, yes: bool, reason: str, entity: str | None, url: str | None
     with queue_server(url, state_dir) as server:
         found = agent_named(server.agents(resolve_entity(server, entity)), agent)
         if not yes:
-            click.confirm(f"Stop agent {_shown(found)} and all its jobs?", abort=True)
+            confirm(f"Stop agent {_shown(found)} and all its jobs?")
         stopped = server.stop_agent_and_items(found.id, reason)
     echo(
         f"Agent {_shown(found)} is asked to end, after {format_jobs(len(stopped))} that {_verb(len(stopped))} stopped."

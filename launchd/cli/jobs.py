@@ -15,7 +15,7 @@ from launchd.cli.errors import report_errors
 from launchd.cli.options import build_options, entity_option, include_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo, echo_json
+from launchd.cli.terminal import Span, confirm, echo, echo_json
 from launchd.cli.upload_job import upload_job
 from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, parse_job_name, safe_name
@@ -218,7 +218,7 @@ def delete(name: str, yes: bool, project: str, entity: str | None, url: str | No
         _refuse_if_needed(items_that_name(server, known, chosen), what)
         if not yes:
             of_all = "" if chosen else f" with {counted(len(versions), 'version')}"
-            click.confirm(f"Delete {what} in project {known.project!r} of {known.entity!r}{of_all}?", abort=True)
+            confirm(f"Delete {what} in project {known.project!r} of {known.entity!r}{of_all}?")
         if chosen is None:
             delete_job(server, versions)
         else:

@@ -17,7 +17,7 @@ from launchd.cli.json_args import resource_arguments
 from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, require_item, resolve_entity
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo, echo_json
+from launchd.cli.terminal import Span, confirm, echo, echo_json
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail, QueueSettings
 from launchd.humanize import format_minute, format_moment, one_line, zoned
@@ -263,7 +263,7 @@ def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir:
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         if not yes:
-            click.confirm(f"Delete queue {name!r} of {owner!r} with all its items?", abort=True)
+            confirm(f"Delete queue {name!r} of {owner!r} with all its items?")
         server.delete_queue(owner, name)
     echo(f"Queue {name!r} of {owner!r} was deleted.")
 

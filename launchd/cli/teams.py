@@ -11,7 +11,7 @@ from launchd.cli.keys import key_role_option
 from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo, echo_json
+from launchd.cli.terminal import Span, confirm, echo, echo_json
 from launchd.client.models.accounts import Member
 from launchd.humanize import counted, one_line
 
@@ -104,7 +104,7 @@ def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> Non
     artifacts are linked to portfolios of others. Its name is given to no other account.
     """
     if not yes:
-        click.confirm(f"Delete team {name!r} with its queues, service accounts, runs and artifacts?", abort=True)
+        confirm(f"Delete team {name!r} with its queues, service accounts, runs and artifacts?")
     with queue_server(url, state_dir) as server:
         gone = server.delete_team(name)
     went = f"{counted(gone.queues, 'queue')} and {counted(gone.service_accounts, 'service account')}"
@@ -148,7 +148,7 @@ def delete_service_account(team_name: str, name: str, yes: bool, url: str | None
     name.
     """
     if not yes:
-        click.confirm(f"Delete service account {name!r} of team {team_name!r} with its API keys?", abort=True)
+        confirm(f"Delete service account {name!r} of team {team_name!r} with its API keys?")
     with queue_server(url, state_dir) as server:
         gone = server.delete_service_account(team_name, name)
     echo(f"Service account {name!r} of team {team_name!r} was deleted, with {counted(gone.keys, 'API key')}.")

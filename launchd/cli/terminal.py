@@ -52,6 +52,18 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
+def confirm(question: str) -> None:
+    """Ask a question; any answer but yes ends the command, and says that nothing was done."""
+    try:
+        if click.confirm(question):
+            return
+    except click.Abort:
+        echo(err=True)
+        if not sys.stdin.isatty():
+            raise click.ClickException("Nothing was done: there is no terminal to ask at. Add --yes.") from None
+    raise click.ClickException("Nothing was done.")
+
+
 def redraw(lines: Sequence[Line]) -> None:
     """Print lines over the ones that were printed last, from the top of the screen."""
     ends = "".join(f"{rendered(line)}{_END_OF_LINE}\n" for line in lines)
@@ -77,6 +89,9 @@ def visible_errors() -> Iterator[None]:
     """Make visible what the errors say that end a command."""
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        # The help, which is this program's own.
+        raise
     except click.ClickException as error:
         first, *more = map(visible, error.message.split("\n"))
         error.message = "\n".join([first, *(_ERROR_INDENT + line for line in more)])  # type: ignore[misc]

@@ -9,7 +9,7 @@ from launchd.cli.errors import report_errors
 from launchd.cli.options import json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo, echo_json
+from launchd.cli.terminal import Span, confirm, echo, echo_json
 from launchd.client.models.accounts import UserDetail
 from launchd.humanize import counted, one_line
 
@@ -45,7 +45,7 @@ def reset_keys(name: str, yes: bool, url: str | None, state_dir: Path | None) ->
     host hands it over and removes the file. The user sees the reset by `launchd key log`.
     """
     if not yes:
-        click.confirm(f"Revoke all API keys of {name!r}? Agents and programs that have one are locked out.", abort=True)
+        confirm(f"Revoke all API keys of {name!r}? Agents and programs that have one are locked out.")
     with queue_server(url, state_dir) as server:
         made = server.reset_keys(name)
     echo(f"API keys of {name!r} were revoked: {made.revoked}.", err=True)
@@ -68,7 +68,7 @@ def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> Non
     a team would be left without an admin. What they did in teams stays, in their name, which no other account gets.
     """
     if not yes:
-        click.confirm(f"Delete user {name!r}, with all API keys, queues, runs and artifacts of their own?", abort=True)
+        confirm(f"Delete user {name!r}, with all API keys, queues, runs and artifacts of their own?")
     with queue_server(url, state_dir) as server:
         gone = server.delete_user(name)
     echo(f"User {name!r} was deleted, with {counted(gone.keys, 'API key')} and {counted(gone.queues, 'queue')}.")

@@ -9,6 +9,7 @@ import msgspec
 from launchd.config import ConfigError, Flags, LoadedConfig, check_job_users, load
 from launchd.doctor.findings import Finding, fail, ok, warn
 from launchd.doctor.host import Host, unconfigured
+from launchd.humanize import counted
 from launchd.local.instance import LocalInstance, default_directory
 
 #: The directory of the system service's configuration, and the file with variables for it.
@@ -85,6 +86,6 @@ def _findings(loaded: LoadedConfig) -> Iterator[Finding]:
         yield from _problems(error)
         return
     name = f"{loaded.path}" if loaded.path else "The configuration, which has no file,"
-    yield ok(f"{name} can be used, for {len(loaded.config.queues)} queues.")
+    yield ok(f"{name} can be used, for {counted(len(loaded.config.queues), 'queue')}.")
     for warning in (*loaded.warnings, *warnings):
         yield warn(warning, "The setting has another effect than its writer may expect.", "Change or remove it.")

@@ -10,6 +10,7 @@ from launchd.agent.journal_reader import active_jobs
 from launchd.doctor.asking import command_output
 from launchd.doctor.findings import Finding, fail, not_applicable, ok, warn
 from launchd.doctor.host import Host
+from launchd.humanize import counted
 
 UNIT = "launch-agent.service"
 _PROPERTIES = (
@@ -99,7 +100,7 @@ def check_agent(host: Host) -> Iterator[Finding]:
 
 def _of_status(status: dict[str, Any]) -> Iterator[Finding]:
     agent, server, outbox = (status.get(name) or {} for name in ("agent", "server", "outbox"))
-    yield ok(f"The agent answers: {agent.get('state')}, with {len(status.get('jobs') or ())} jobs.")
+    yield ok(f"The agent answers: {agent.get('state')}, with {counted(len(status.get('jobs') or ()), 'job')}.")
     if status.get("problem"):
         yield fail(str(status["problem"]), "The agent takes no jobs.", "`launchd status` shows when it is over.")
     if server.get("reachable") is False:
@@ -137,4 +138,4 @@ def check_journal(host: Host) -> Iterator[Finding]:
             "Run the doctor as the agent's user, or as root.",
         )
         return
-    yield ok(f"The journal can be read, and has {len(jobs)} jobs that are not over.")
+    yield ok(f"The journal can be read, and has {counted(len(jobs), 'job')} not over.")

@@ -118,6 +118,10 @@ def test_a_name_with_a_space_is_completed_as_one_word(monkeypatch: pytest.Monkey
     assert [item.value for item in found] == [word]
 
 
+def test_a_group_alone_shows_its_help_as_it_is(launchd: Launchd) -> None:
+    assert launchd("queue").stderr == launchd("queue", "--help").stdout
+
+
 @pytest.mark.parametrize("words", ["--help", "config show", "launch --help"])
 def test_what_takes_no_output_is_told_in_a_sentence(words: str) -> None:
     command = [sys.executable, "-m", "launchd", *words.split()]
