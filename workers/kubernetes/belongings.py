@@ -56,6 +56,14 @@ class Belongings:
         parts = parts_of(archive, code_prefix(launch.name), CODE_ARCHIVE)
         return Code(volume_of(parts), image, launch.place), parts
 
+    def restore_code(self) -> None:
+        """Put the job's files into the claim again, where others removed them before its pod was there."""
+        archive, name = Path(self._order.directory, CODE_ARCHIVE), self._order.name
+        with suppress(HostError):
+            claim = self._claim()
+            if claim is not None and archive.is_file() and not claim.has(name, CODE_ARCHIVE):
+                claim.put(archive, name, CODE_ARCHIVE)
+
     def service_manifests(self, image: str) -> list[Object]:
         """Return the manifests of the objects beside the job, as its run spec has them, with macros filled."""
         given = [deepcopy(one) for one in self._order.spec.additional_services]

@@ -45,6 +45,13 @@ class CodeClaim(msgspec.Struct, frozen=True):
                 f"The job's files could not be put into {self.directory}: {error.strerror}.", hint=_HINT
             ) from error
 
+    def has(self, workload: str, file: str) -> bool:
+        """Return whether the directory of ``workload`` has ``file``; True also where this host cannot say."""
+        try:
+            return Path(self.directory, workload, file).is_file()
+        except OSError:
+            return True
+
     def remove(self, workload: str) -> None:
         """Remove the directory of ``workload``; what is gone, or cannot be removed, is no problem of the job."""
         shutil.rmtree(Path(self.directory, workload), ignore_errors=True)

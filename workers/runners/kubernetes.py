@@ -303,6 +303,8 @@ class KubernetesRunner(Runner):
             return Status(JobState.STOPPING, message=seen.message)
         if is_over:
             return self._end(handle, seen)
+        if seen.state is JobState.STARTING:
+            self._belongings.restore_code()
         return self._going_on(self._remedies.seen(api, handle, found, pods, seen), known)
 
     def _look_again_seconds(self, state: JobState, pods: Sequence[Mapping[str, Any]]) -> float | None:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
 from tests.support.job_contexts import heard, make_context
 from workers.builders import Build
 from workers.context import JobContext
-from workers.kubernetes.archives import PART_BYTES, pack
+from workers.kubernetes.archives import CODE_ARCHIVE, PART_BYTES, pack
 from workers.runners import LaunchRequest, Runner, create_runner
 
 __all__ = ["heard", "make_context"]
@@ -175,6 +176,22 @@ def test_code_reaches_the_pod_through_a_claim_and_is_gone_with_the_job(
         assert "./train/main.py" in archive.getnames()
     runner.delete(handle)
     assert list((tmp_path / "claim").iterdir()) == []
+
+
+def test_code_that_others_remove_from_a_claim_before_the_start_is_put_there_again(
+    make_runner: RunnerMaker, cluster: FakeKubernetes, tmp_path: Path
+) -> None:
+    cluster.runs_pods = False
+    code = packed(tmp_path, b"")
+    runner, launch = make_runner("train:1", Build(image="train:1", code=str(code)), claim=claim_in(tmp_path / "claim"))
+    code.rename(tmp_path / "state" / "jobs" / NAME / CODE_ARCHIVE)
+    kept = msgspec.structs.replace(launch, build=Build(image="train:1", code=str(launch.work.parent / CODE_ARCHIVE)))
+    handle = runner.submit(kept)
+    shutil.rmtree(tmp_path / "claim" / NAME)
+
+    assert runner.inspect(handle).state is JobState.STARTING
+
+    assert (tmp_path / "claim" / NAME / CODE_ARCHIVE).read_bytes() == Path(kept.build.code or "").read_bytes()
 
 
 def test_code_of_a_job_that_is_refused_does_not_stay_in_a_claim(
