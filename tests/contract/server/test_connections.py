@@ -4,10 +4,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
+from tests.support.artifacts import Logging, content
 from tests.support.half_requests import SIZE, begun
 from tests.support.server import RunningServer, fresh_name, running_server
 
@@ -76,6 +79,36 @@ def test_a_byte_now_and_then_gains_nothing(hasty: RunningServer, beginning: byte
             connection.sendall(b"a")
             with suppress(TimeoutError):
                 ended = connection.recv(4096) == b""
+
+
+def test_an_answer_that_is_not_read_is_given_up(hasty: RunningServer) -> None:
+    with hasty.api() as api:
+        logged = Logging(api, {"a": content(30_000_000)}).log()
+        edges: Any = logged.look("files { edges { node { directUrl } } }")["files"]
+        link = urlsplit(edges["edges"][0]["node"]["directUrl"])
+    request = f"GET {link.path}?{link.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with connect(hasty) as silent, connect(hasty) as reader:
+        for connection in (silent, reader):
+            connection.sendall(request)
+        # As slow as is allowed: it takes several times as long as the one that reads nothing has.
+        read, given_up_at = 0, time.monotonic() + PATIENCE
+        while _is_connected(silent):
+            assert time.monotonic() < given_up_at
+            read += len(reader.recv(200_000))
+            time.sleep(0.05)
+        assert _is_connected(reader)
+        while read < 30_000_000:
+            read += len(reader.recv(1_000_000))
+
+
+def _is_connected(connection: socket.socket) -> bool:
+    """Whether the server still has the other side of a connection."""
+    ends = connection.getpeername()[1], connection.getsockname()[1]
+    return any(
+        (one.laddr.port, one.raddr.port) == ends and one.status == psutil.CONN_ESTABLISHED
+        for one in psutil.net_connections("tcp")
+        if one.raddr
+    )
 
 
 def test_a_request_may_take_longer(hasty: RunningServer) -> None:
