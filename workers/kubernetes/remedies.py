@@ -5,7 +5,7 @@ the agent, the files from the job's directory, the login from the settings of th
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,14 +61,18 @@ class Remedies:
         if now >= self._next_at:
             self._next_at, self._pause = now + self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
             self._reason = why_it_waits(api, found, pods) if seen.is_unexplained else None
-            self._restored = list(self._restore_all(api, handle, found, renew=cannot_be_pulled(pods)))
+            self._restored, names = [], names_in(found, handle.name)
+            if self._reason is None or any(name in self._reason for name in names):
+                self._restored = list(self._restore_all(api, handle, found, names, renew=cannot_be_pulled(pods)))
         why = ": ".join(filter(None, (seen.message, self._reason)))
         return msgspec.structs.replace(seen, message="; ".join(filter(None, (why, *self._restored))))
 
-    def _restore_all(self, api: KubernetesApi, handle: Handle, found: Object, *, renew: bool) -> Iterator[str]:
+    def _restore_all(
+        self, api: KubernetesApi, handle: Handle, found: Object, names: Iterable[str], *, renew: bool
+    ) -> Iterator[str]:
         """Make Secrets again; yields what was found of them."""
         with suppress(ApiRefusal, JobError):
-            for name in sorted(names_in(found, handle.name)):
+            for name in sorted(names):
                 yield from self._restore(api, handle, name, found, renew=renew)
 
     def _restore(self, api: KubernetesApi, handle: Handle, name: str, found: Object, *, renew: bool) -> Iterator[str]:

@@ -216,8 +216,23 @@ def test_a_job_that_may_have_no_pod_says_why(submit: Submit, cluster: FakeKubern
     runner, handle = submit()
     cluster.remove("pods", "pod")
     tell(cluster, cluster.objects("jobs")[0], "pods are forbidden: exceeded quota", reason="FailedCreate")
+    before = cluster.requests.total()
 
     assert runner.inspect(handle).message == "it has no pod yet: pods are forbidden: exceeded quota"
+
+    assert cluster.requests.total() == before + 3, "its Secrets are no reason, and are not asked about"
+
+
+def test_a_secret_that_an_event_names_is_made_again(submit: Submit, cluster: FakeKubernetes) -> None:
+    runner, handle = submit()
+    cluster.remove("secrets", f"{NAME}-code-2")
+    (pod,) = cluster.objects("pods")
+    tell(cluster, pod, f'MountVolume.SetUp failed for volume "code" : secret "{NAME}-code-2" not found')
+
+    message = runner.inspect(handle).message or ""
+
+    assert message.endswith(f"; its Secret {NAME}-code-2 was deleted, and has been made again")
+    assert len(secrets(cluster)) == 5
 
 
 @pytest.mark.parametrize("fault", [Fault("GET", "/events", 403), Fault("GET", "/events", 0)])
