@@ -11,6 +11,9 @@ SECTION = "launchd"
 GPUS, GPU_MEMORY, MAX_RUNTIME = "gpus", "gpu_memory", "max_runtime_seconds"
 KEYS = (GPUS, GPU_MEMORY, MAX_RUNTIME)
 
+#: Keys of ``resource_args.local-process``. Others are ignored, as W&B's agent ignores all of them.
+LOCAL_PROCESS_KEYS = ("memory", "processors", "processes", "disk", SECTION)
+
 
 def place_of(spec: RunSpec, key: str) -> str:
     """Return where a key of the section stands in a run spec, for people."""

@@ -23,6 +23,7 @@ from launchd.cli.launch_target import Target, build_run_spec, check_command, fin
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.terminal import echo
+from launchd.cli.unheeded import warn_of_unheeded
 from launchd.cli.upload_job import upload_job
 from launchd.cli.upload_view import UploadView
 from launchd.client.artifacts import upload_directory
@@ -170,6 +171,7 @@ def launch(
     _check_options(options, target, job)
     flags = {"project": project, "name": name, "resource": resource, "job": job}
     spec = _spec_of(source, json_mapping(config, "--config"), flags, docker_image, dockerfile)
+    warn_of_unheeded(spec)
     number = PRIORITIES.get(priority or "")
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)

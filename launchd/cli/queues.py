@@ -18,6 +18,7 @@ from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, require_item, resolve_entity
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, confirm, echo, echo_json
+from launchd.cli.unheeded import warn_of_unheeded
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail, QueueSettings
 from launchd.humanize import format_minute, format_moment, one_line, zoned
@@ -53,6 +54,7 @@ def create(
         mode = "V0" if priorities else "DISABLED"
         server.create_queue(owner, name, resource=resource, config=arguments, prioritization=mode)
     echo(f"Queue {name!r} of {owner!r} was created.")
+    warn_of_unheeded({"resource_args": {resource: arguments}})
 
 
 @queue.command(epilog="\b\nExample:\n  launchd queue update nightly --no-priorities")
@@ -81,11 +83,12 @@ def update(
         if before is None:
             raise _no_queue(name, owner)
         after = resource or before.resource or DEFAULT_RESOURCE
+        arguments = _arguments_of(before) if config is None else resource_arguments(config, "--config", after)
         warnings = server.upsert_queue(
             owner,
             name,
             resource=after,
-            config=_arguments_of(before) if config is None else resource_arguments(config, "--config", after),
+            config=arguments,
             prioritization=_mode(before, priorities),
             template_variables=before.template_variables,
             external_links=before.external_links,
@@ -93,6 +96,8 @@ def update(
     echo(f"Queue {name!r} of {owner!r} was changed.")
     for warning in warnings:
         echo(f"Warning: {warning}", err=True)
+    if config is not None:
+        warn_of_unheeded({"resource_args": {after: arguments}})
 
 
 def _no_queue(name: str, owner: str) -> Refused:

@@ -42,7 +42,7 @@ def item(server: RunningServer, item_id: str) -> Item:
 
 def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
     created = at_server("queue", "create", "nightly", "-c", '{"env": {"A": "b"}}', "--no-priorities")
-    assert (created.exit_code, created.output) == (0, "Queue 'nightly' of 'me' was created.\n")
+    assert (created.exit_code, created.stdout) == (0, "Queue 'nightly' of 'me' was created.\n")
 
     again = at_server("queue", "create", "nightly")
     change = "Change it with: launchd queue update nightly"
@@ -156,6 +156,25 @@ def test_a_configuration_file(at_server: Launchd, server: RunningServer, queue: 
 
     config.write_text("[1]")
     assert "it must be a JSON object." in at_server("launch", "-c", str(config), "--", "make").stderr
+
+
+def test_a_key_without_effect_is_told(at_server: Launchd, queue: str) -> None:
+    config = {
+        "overrides": {"run_cfg": {}},
+        "resource_args": {"local-proces": {}, "local-process": {"memroy": "8 GiB", "launchd": {}}, "kubernetes": {}},
+    }
+    launched = at_server("launch", "--async", "-q", queue, "-c", json.dumps(config), "--", "make")
+    assert launched.exit_code == 0
+    assert launched.stderr.splitlines() == [
+        "Warning: overrides.run_cfg has no effect. Did you mean 'run_config'?",
+        "Warning: resource_args.local-proces has no effect. Did you mean 'local-process'?",
+        "Warning: resource_args.local-process.memroy has no effect. Did you mean 'memory'?",
+    ]
+    name = f"limited-{uuid.uuid4().hex[:8]}"
+    warning = "Warning: resource_args.local-process.disc has no effect. Did you mean 'disk'?\n"
+    assert at_server("queue", "create", name, "-c", '{"disc": "1 GiB"}').stderr == warning
+    assert at_server("queue", "update", name, "-c", '{"disc": "1 GiB"}').stderr == warning
+    assert at_server("queue", "update", name, "-c", '{"disk": "1 GiB"}').stderr == ""
 
 
 def test_a_queue_that_does_not_exist(at_server: Launchd, server: RunningServer) -> None:
@@ -372,7 +391,7 @@ def test_an_item_is_found_by_what_a_person_knows_of_it(at_server: Launchd, queue
 
 def test_secrets_in_a_run_spec_are_not_shown(at_server: Launchd, queue: str) -> None:
     config = '{"overrides": {"args": ["--x"]}, "resource_args": {"local-process": {"env": {"API_TOKEN": "s3cr3t"}}}}'
-    pushed = at_server("launch", "--async", "-q", queue, "-c", config, "--", "true").output.strip()
+    pushed = at_server("launch", "--async", "-q", queue, "-c", config, "--", "true").stdout.strip()
     for shown in (at_server("show", pushed), at_server("show", pushed, "--json")):
         assert (shown.exit_code, "s3cr3t" in shown.output) == (0, False)
         assert "API_TOKEN" in shown.output

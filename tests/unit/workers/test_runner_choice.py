@@ -5,8 +5,10 @@ import sys
 import pytest
 
 from ipc.errors import HostError, InvalidSpec
+from ipc.own_args import LOCAL_PROCESS_KEYS, SECTION
 from workers import runners
 from workers.runners import runner_class
+from workers.runners.local_process import LocalProcessArgs
 
 
 def test_a_resource_without_a_runner_is_a_sentence() -> None:
@@ -36,3 +38,7 @@ def without_docker(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(sys.modules, "docker", None)
     for name in [name for name in sys.modules if name.startswith(("workers.docker.", "workers.runners.local_c"))]:
         patch.delitem(sys.modules, name)
+
+
+def test_the_arguments_of_a_plain_process_are_those_that_are_known_elsewhere() -> None:
+    assert {*LocalProcessArgs.__struct_fields__, SECTION} == {*LOCAL_PROCESS_KEYS}
