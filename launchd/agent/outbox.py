@@ -134,6 +134,10 @@ class Outbox:
         """Return the rows that the queue server refused, as they are on disk, the oldest first."""
         return self._rows.refused()
 
+    def count_refused(self) -> int:
+        """Return how many rows the queue server refused, as they are on disk."""
+        return self._rows.count_refused()
+
     @property
     def waiting(self) -> int:
         """How many rows are undelivered, also of those that wait for the commit."""

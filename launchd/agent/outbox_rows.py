@@ -38,6 +38,7 @@ AND CASE WHEN json_valid(body) THEN json_extract(body, '$.report.lease') = ? END
 """
 _SET_REFUSED = "UPDATE outbox SET refused_at = ?, reason = ? WHERE id = ?"
 _DROP = "DELETE FROM outbox WHERE id = ? AND refused_at IS NOT NULL"
+_COUNT_REFUSED = "SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL"
 _LAST_ID = "SELECT max(id) FROM outbox"
 
 
@@ -80,6 +81,11 @@ class OutboxRows:
     def refused(self) -> list[RefusedDelivery]:
         """Return what the queue server refused, the oldest first."""
         return [RefusedDelivery(Delivery(*row[:-2]), *row[-2:]) for row in self._file.rows(_REFUSED_DELIVERIES)]
+
+    def count_refused(self) -> int:
+        """Return how many rows the queue server refused."""
+        count: int = self._file.rows(_COUNT_REFUSED)[0][0]
+        return count
 
     def refused_outcomes(self, item_id: str, lease: int) -> list[int]:
         """Return the ids of the refused rows that are outcomes of this lease of an item."""

@@ -90,7 +90,7 @@ def _outbox(outbox: Outbox, now: float) -> dict[str, Any]:
     return {
         "waiting": outbox.waiting,
         "oldest_seconds": None if oldest is None else _age(oldest, now),
-        "dead": len(outbox.refused_deliveries()),
+        "dead": outbox.count_refused(),
     }
 
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ipc.file_locks import is_held
@@ -32,7 +33,9 @@ log = logging.getLogger(__name__)
 
 def look() -> None:
     """Remove them, beside the main loop: how much lies among temporary files is not known."""
-    threading.Thread(target=remove_dead, name="temporary-files", daemon=True).start()
+    # Python's word for a thread that the kernel refused; the next look may have it.
+    with suppress(RuntimeError):
+        threading.Thread(target=remove_dead, name="temporary-files", daemon=True).start()
 
 
 def remove_dead() -> None:

@@ -109,7 +109,7 @@ def test_what_the_server_refused_is_kept_and_can_be_sent_again(disk: OutboxOnDis
     disk.reopen()
     (letter,) = disk.outbox.refused_deliveries()
     assert (letter.delivery.item_id, letter.refused_at, letter.reason) == ("a", 2.0, "It says no.")
-    assert (disk.waiting(), disk.outbox.waiting) == ([], 0)
+    assert (disk.waiting(), disk.outbox.waiting, disk.outbox.count_refused()) == ([], 0, 1)
     assert disk.outbox.retry([letter.delivery.id + 1]) == 0
     assert disk.outbox.retry(None) == 1
     assert disk.journal.commit_requested, "what is asked next is answered from the disk"
