@@ -78,6 +78,13 @@ def proxies(_context: click.Context, _parameter: click.Parameter, value: str) ->
     help="How long ended runs are kept: [TEAM/PROJECT=]30d,200,50GiB,files:14d [default: until they are deleted].",
 )
 @click.option(
+    "--keep-items",
+    "keep_items_days",
+    type=click.FloatRange(min=1),
+    metavar="DAYS",
+    help="How long items are kept after their end [default: for ever].",
+)
+@click.option(
     "--alert-webhook-file",
     type=click.Path(path_type=Path),
     help="File with the address that alerts of runs are posted to as JSON.",
@@ -103,6 +110,7 @@ def server(
     backfill_seconds: float,
     max_store_bytes: int | None,
     retention: tuple[Any, ...],
+    keep_items_days: float | None,
     alert_webhook_file: Path | None,
     alert_mail_to: str | None,
     alert_smtp: str,
@@ -135,6 +143,7 @@ def server(
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
         retention=retention,
+        keep_items_seconds=None if keep_items_days is None else keep_items_days * 24 * 3600.0,
         alert_webhook=None if alert_webhook_file is None else read_url(alert_webhook_file, "https://..."),
         alert_mail_to=alert_mail_to,
         alert_smtp=alert_smtp,

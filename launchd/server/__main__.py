@@ -36,6 +36,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--metrics-listen", help="See the settings.")
 @click.option("--idle-seconds", default=75, show_default=True, help="See the settings.")
 @click.option("--body-timeout-seconds", default=120.0, show_default=True, help="See the settings.")
+@click.option("--keep-items-seconds", type=float, help="See the settings.")
 @click.option("--max-unfinished-bytes", default=256 * 1024 * 1024, show_default=True, help="See the settings.")
 @click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")
 @click.option("--assembly-timeout-seconds", default=20.0, show_default=True, help="See the settings.")

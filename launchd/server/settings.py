@@ -59,6 +59,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All files of artifacts and runs together; None: limited by the disk alone."""
     retention: tuple[RetentionRule, ...] = ()
     """How long ended runs and their files are kept, by project or for all; without a rule: until they are deleted."""
+    keep_items_seconds: float | None = None
+    """How long items are kept after their end; None: for ever."""
     gc_interval_seconds: float = 3600.0
     """How often the rules of retention are applied and unreferenced files are removed."""
     gc_pause_seconds: float = 5.0

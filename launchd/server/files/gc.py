@@ -1,7 +1,7 @@
 """Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
-Before that, what is kept for a time alone loses its rows: ended runs, abandoned and expired artifacts, what deleted
-entities had, agents that are long gone.
+Before that, what is kept for a time alone loses its rows: ended runs and items, abandoned and expired artifacts, what
+deleted entities had, agents that are long gone.
 
 A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
 its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from launchd.server.errors import ServerError
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.deleted_entities import remove_what_is_left
+from launchd.server.files.old_items import remove_old_items
 from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.retention import Retention
@@ -98,6 +99,8 @@ class GarbageCollector:
         """Let ended runs go, delete abandoned and expired artifacts, and remove unreferenced blobs."""
         async with self._lock:
             await self._retention.apply()
+            if self._settings.keep_items_seconds is not None:
+                await remove_old_items(self._database, self._settings.keep_items_seconds)
             await remove_what_is_left(self._database)
             await self._delete_expired()
             await self._remove_gone_agents()

@@ -22,7 +22,7 @@ ROOM = 400_000
 @pytest.fixture(scope="module")
 def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server with a small quota, which collects at once when asked."""
-    options = ("--max-store-bytes", str(ROOM), "--gc-pause-seconds", "0")
+    options = ("--max-store-bytes", str(ROOM), "--gc-pause-seconds", "0", "--keep-items-seconds", "0")
     with running_server(tmp_path_factory.mktemp("small"), *options) as server:
         yield server
 
@@ -58,6 +58,18 @@ def test_files_of_a_deleted_run_go(api: Api, small: RunningServer) -> None:
     api.mutate("deleteRun", "clientMutationId", id=run.id)
     assert collect(api)["removedFiles"] == 1
     assert len(files_of(small)) == len(before) - 1
+
+
+def test_items_that_ended_long_ago_go(api: Api) -> None:
+    queue = fresh_name("queue")
+    agent = api.create_agent(api.create_queue(queue))
+    ended, waiting = (api.push(queue) for _ in range(2))
+    assert api.claim(agent, "c") == [ended]
+    assert api.ack(agent, ended) == [True]
+    api.report(agent, ended, 1, "finished")
+    collect(api)
+    assert api.item(ended) is None
+    assert api.state(waiting) == "PENDING"
 
 
 def test_a_version_goes_when_its_time_is_over(api: Api) -> None:
