@@ -21,6 +21,9 @@ TERMINAL_STATUSES = frozenset({"finished", "failed", "stopped", "preempted", "cr
 #: Stages of a failure before the job has run.
 STAGES_BEFORE_RUN = frozenset({"agent", "build"})
 
+#: How an agent's sentence about a stop begins; what it says here is the rest.
+_STOPPED = "The job was stopped"
+
 #: States of a run before its start.
 _NOT_STARTED = frozenset({None, "pending"})
 
@@ -105,12 +108,17 @@ def fetch_status(server: QueueServer, submission: Submission) -> ItemStatus | No
 def status_from_item(item: Item) -> ItemStatus:
     """Return the status of an item of launchd's server."""
     status = _status_word(item)
-    reason = item.stop_reason if item.state == "STOPPED" else item.message
+    reason = _why_stopped(item) if item.state == "STOPPED" else item.message
     ran = item.associated_run_id is not None and item.stage not in STAGES_BEFORE_RUN
     begun = item.started_at is not None or (status in TERMINAL_STATUSES and ran)
     return ItemStatus(
         status, item.state.lower(), item.associated_run_id, begun, reason, item.stage, item.launch_agent_id
     )
+
+
+def _why_stopped(item: Item) -> str | None:
+    """Return the reason of who asked for the stop at the server, else that of the host, such as a limit of it."""
+    return item.stop_reason or (item.message or "").removeprefix(_STOPPED).strip(" :.,") or None
 
 
 def _status_word(item: Item) -> str:

@@ -1,8 +1,9 @@
 """JSON arguments of the command line, given as text or as a file."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -17,12 +18,22 @@ def json_mapping(given: str, flag: str) -> dict[str, Any]:
     """
     text = given if given.lstrip().startswith("{") else _content(given, flag)
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"it is not JSON: {error}.", param_hint=flag) from error
     if not isinstance(value, dict):
         raise click.BadParameter("it must be a JSON object.", param_hint=flag)
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    # Python reads these; on the way to the server each would become null.
+    raise ValueError(f"{text} is a number that JSON cannot hold; in quotes it is text")
 
 
 def resource_arguments(given: str, flag: str, resource: str) -> dict[str, Any]:

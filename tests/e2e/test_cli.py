@@ -232,3 +232,9 @@ def test_a_closed_pipe_ends_a_launch_in_silence(up: LocalStackProcess) -> None:
         launching.stdout.readline()
         launching.stdout.close()
         assert (launching.wait(60), launching.stderr.read()) == (1, b"")
+
+
+def test_a_job_that_its_limit_of_time_ended_says_so(up: LocalStackProcess) -> None:
+    stopped = up.run("launch", "--time-limit", "1s", "--", "sleep", "60")
+    sentence = "Error: The job was stopped: it ran longer than its limit of 1.0s, set by its submitter."
+    assert (stopped.returncode, stopped.stderr.decode().splitlines()[0]) == (1, sentence)

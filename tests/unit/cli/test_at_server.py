@@ -130,6 +130,8 @@ def test_a_git_repository_is_named(at_server: Launchd, server: RunningServer, qu
         (("-E", "", "."), "it is empty."),
         (("-E", "make", "--", "make"), "Give the command either with --entry-point or after --."),
         (("-c", "{", "--", "make"), "it is not JSON"),
+        (("-c", '{"lr": NaN}', "--", "make"), "it is not JSON: NaN is a number that JSON cannot hold; in quotes it is"),
+        (("-c", '{"lr": -1e999}', "--", "make"), "it is not JSON: -1e999 is a number that JSON cannot hold"),
         (("-c", "nowhere.json", "--", "make"), "'nowhere.json' is neither a JSON object nor a readable file."),
         (("--upload-pack=evil",), "No such option"),
         (("-r", "local-proces", "--", "make"), "There is no resource 'local-proces'. Did you mean 'local-process'?"),
