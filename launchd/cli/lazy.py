@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from launchd.cli.streams import OutputLost, give_up_output, prepare_streams
+from launchd.cli.streams import OutputLost, give_up_output, prepare_streams, settle_errors
 from launchd.cli.terminal import echo, visible_errors
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class LazyGroup(click.Group):
             give_up_output()
             echo(f"Error: {error}", err=True)
             sys.exit(1)
+        finally:
+            settle_errors()
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         """Read the arguments before the command."""

@@ -53,6 +53,14 @@ def give_up_output() -> None:
     _lead_to_nothing(sys.stdout.fileno())
 
 
+def settle_errors() -> None:
+    """Give up what standard error does not take, or a log on a full disk changes the exit code of the program."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _lead_to_nothing(sys.stderr.fileno())
+
+
 def _lead_to_nothing(number: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, number)

@@ -7,11 +7,13 @@ import pytest
 
 PROGRAM = """
 import logging, sys
+from launchd.cli.streams import settle_errors
 from launchd.daemon.logging import set_up
 set_up("text", log_file={file})
 logging.getLogger("launchd").info("first")
 logging.getLogger("launchd").info("wrong: %d", "no number")
 print("it goes on", flush=True)
+settle_errors()
 """
 
 
