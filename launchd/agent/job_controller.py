@@ -275,7 +275,6 @@ class JobController:
                 self._records.save(msgspec.structs.replace(job, handle=handle, recorded=True))
                 # Commit early, so that an adopting worker has the handle.
                 self._journal.request_commit()
-                self._ends.forget_key(job)
             case WarningRaised() | Watching() | Built():
                 self._on_remark(job, event)
             case Finished() | Failed():
@@ -323,6 +322,8 @@ class JobController:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
         if state is JobState.RUNNING:
             job = with_start(job, started, self._clock)
+            # Until now its target may ask for the key once more.
+            self._ends.forget_key(job)
         if state is not before.state:
             self._measure_phase(active, state)
             active.phase_at = self._clock.monotonic()

@@ -151,7 +151,7 @@ class JobEnds:
         self._send_outcome(job)
 
     def forget_key(self, job: JobRecord) -> None:
-        """Remove the submitter's API key, once the job does not need it any more."""
+        """Remove the submitter's API key, once the job has begun or is not to be."""
         if job.submitter_key:
             self._keys.forget(job.key_name)
 

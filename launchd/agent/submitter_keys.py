@@ -1,8 +1,8 @@
 """The API keys that jobs run with: their own, or the agent's.
 
 A job's own key (W&B's ``_wandb_api_key``: launchd's queue server makes one for each job, W&B's may put the submitter's
-there) must survive a restart of the agent until its job is submitted, and must not be in a journal, log or command
-line: it is in a file of its own that only the agent's user may read, and that is removed once the job has the key.
+there) must survive a restart of the agent until its job has begun, for what brings it there may be lost before, and
+must not be in a journal, log or command line: it is in a file of its own that only the agent's user may read.
 """
 
 import logging

@@ -15,6 +15,7 @@ import pytest
 from tests.support.cluster_rights import granted_kubernetes
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
+from tests.support.pods import let_wait, make_pod
 from tests.support.processes import children_of, command_line, is_gone
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
@@ -107,6 +108,28 @@ def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, c
     assert_all_ran_once(testbed, cluster, items)
     assert len(memory) == len(items)
     assert max(memory) <= MEMORY
+
+
+def test_a_job_that_waits_gets_its_key_again_from_the_next_agent(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    cluster.runs_pods = False
+    agent = testbed.start_agent()
+    item = push(testbed, 0.1)
+    wait_until(lambda: cluster.objects("jobs"), 40, "the job is there")
+    wait_until(lambda: testbed.job(item)["phase"] == "starting", 40, "the job waits for its pod")
+    (job,), (secret,) = cluster.objects("jobs"), cluster.objects("secrets")
+    agent.kill()
+    cluster.remove("secrets", secret["metadata"]["name"])
+    make_pod(cluster, job["metadata"]["name"], "pod")
+    let_wait(cluster, "pod", "CreateContainerConfigError")
+
+    testbed.start_agent()
+
+    wait_until(lambda: cluster.objects("secrets"), 40, "the Secret is there again")
+    assert cluster.objects("secrets")[0]["data"] == secret["data"]
+    cluster.remove("pods", "pod")
+    cluster.run_job(job)
+    assert_all_ran_once(testbed, cluster, [item])
+    assert list((testbed.state_dir / "keys").iterdir()) == []
 
 
 def test_a_right_that_is_missing_is_shown_from_the_start(testbed: Testbed, cluster: FakeKubernetes) -> None:

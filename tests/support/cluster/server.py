@@ -80,6 +80,8 @@ class ApiServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    #: Otherwise a body waits 40 ms until the client has acknowledged the headers.
+    disable_nagle_algorithm = True
     server: ApiServer
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it

@@ -196,11 +196,16 @@ def test_a_cluster_says_what_it_grants(tmp_path: Path) -> None:
             config_file=str(cluster.write_config(tmp_path / "kubeconfig")), namespace="training"
         )
         granted = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
+        cluster.denied = {("list", "events")}
+        without_events = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
         cluster.denied = {("create", "secrets"), ("get", "pods")}
         denied = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
 
     assert granted == Usable(
         "The Kubernetes cluster (v1.0-fake) answers, and grants what jobs need in the namespace training."
+    )
+    assert without_events == Usable(
+        f"{granted.sentence} Without the right to list events there, it is not always told why a job waits."
     )
     assert isinstance(denied, Hindrance)
     assert denied.why == (

@@ -434,6 +434,11 @@ def test_the_submitters_key_follows_its_job_through_attempts_and_restarts(harnes
         harness.report(PhaseChanged(state))
     harness.report(Submitting(harness.job().name))
     harness.report(Submitted(HANDLE))
+    harness.restart()
+    adopt = harness.worker().sent[0]
+    assert isinstance(adopt, Adopt)
+    assert adopt.api_key == "key-of-the-submitter", "its target may lose it before the start"
+    harness.report(PhaseChanged(JobState.RUNNING))
     assert list((harness.directory / "keys").iterdir()) == []
 
 
