@@ -34,9 +34,11 @@ MOST_BYTES = 80 << 20
 REQUEST_SECONDS = 10.0
 #: How long an answer may take, in seconds: longer than the SDKs try.
 ANSWER_SECONDS = 400.0
-#: How long a worker waits for a process that is being started, in seconds, and how often it tries.
-START_SECONDS = 15.0
+#: How long a worker waits for a process that is being started, in seconds: longer than the pause before that.
+START_SECONDS = 90.0
 _TRY_SECONDS = 0.1
+#: How often a question is asked that changes nothing, where the process ends over it.
+TRIES = 3
 
 _LENGTH = struct.Struct("!Q")
 _PEER = struct.Struct("3i")
@@ -127,13 +129,26 @@ class _Request(socketserver.BaseRequestHandler):
             log.debug("A worker left before it had its answer.", extra={"error": str(error)})
 
 
-def ask(path: str, content: bytes) -> bytes:
+def ask(path: str, content: bytes, *, changes: bool) -> bytes:
     """Return the answer of the process that listens at ``path``.
 
+    Where that ends over the question, one that ``changes`` nothing in the cloud is asked again.
+
     Raises:
-        NoService: there is none, nor came one within fifteen seconds.
+        NoService: there is none, nor came one within a minute and a half.
         NoServiceAnswer: it ended, or did not answer.
     """
+    for _ in range(0 if changes else TRIES - 1):
+        with contextlib.suppress(OSError, EOFError):
+            return _asked(path, content)
+    try:
+        return _asked(path, content)
+    except (OSError, EOFError) as error:
+        raise NoServiceAnswer("it ended before it had answered") from error
+
+
+def _asked(path: str, content: bytes) -> bytes:
+    """Return an answer; raises as :func:`ask`, ``OSError`` or ``EOFError`` where the process ends."""
     with _connected(path) as asked:
         asked.settimeout(ANSWER_SECONDS)
         try:
@@ -141,8 +156,6 @@ def ask(path: str, content: bytes) -> bytes:
             return _receive(asked)
         except TimeoutError as error:
             raise NoServiceAnswer(f"it did not answer within {ANSWER_SECONDS:g} s") from error
-        except (OSError, EOFError) as error:
-            raise NoServiceAnswer("it ended before it had answered") from error
 
 
 def _connected(path: str) -> socket.socket:

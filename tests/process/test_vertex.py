@@ -151,6 +151,52 @@ def test_what_asks_for_all_workers_may_die_at_any_time(testbed: Testbed, cloud: 
     assert_started_once(job.request["labels"]["launchd-name"] for job in cloud.jobs)
 
 
+def test_a_question_before_the_job_exists_is_asked_again(testbed: Testbed, cloud: GoogleCloud) -> None:
+    start(testbed, cloud)
+    first = service_of(testbed, GOOGLE_CLOUD)
+    first.suspend()
+    item = push(testbed)
+    [path] = testbed.directory.rglob("gcp.sock")
+    # One line for who listens, and one for each that is connected.
+    wait_until(lambda: Path("/proc/net/unix").read_text().count(f"{path}\n") > 1, 30, "a worker asks for its project")
+
+    first.kill()
+
+    assert [over.state for over in testbed.wait_over([item])] == ["FINISHED"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_two_hundred_jobs_are_asked_for_by_one_process(
+    testbed: Testbed, cloud: GoogleCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = 200
+    usual = msgspec.structs.replace(cloud.settings, poll_seconds=10.0, log_poll_seconds=15.0)
+    settings = {
+        "policy": {"resources": ["vertex"]},
+        "vertex": msgspec.to_builtins(usual),
+        "supervision": {"fork_server_silence_seconds": 120.0, "worker_silence_seconds": 300.0},
+    }
+    testbed.configure(max_jobs=jobs, launchd=settings, environment=msgspec.to_builtins(cloud.environment))
+    start(testbed, cloud)
+    items = [push(testbed, seconds=150) for _ in range(jobs)]
+    wait_until(lambda: sum(job["phase"] == "running" for job in testbed.status()["jobs"]) == jobs, 300, "all jobs run")
+    wait_until(lambda: cloud.asked.count("logs") >= 2 * jobs, 120, "the output of all was looked at twice")
+
+    private = sorted(private_mib(process) for process in workers_with_jobs(testbed))
+    service = private_mib(service_of(testbed, GOOGLE_CLOUD))
+    over = testbed.wait_over(items, timeout=400)
+
+    with capsys.disabled():
+        print(  # noqa: T201 (the figures are what it is run for)
+            f"\n{jobs} jobs: private memory of a worker {private[0]:.2f} to {private[-1]:.2f} MiB, of the process that"
+            f" asks for them {service:.0f} MiB"
+        )
+    assert private[-1] < MOST_MIB
+    assert {item.state for item in over} == {"FINISHED"}
+    assert_started_once(job.request["labels"]["launchd-name"] for job in cloud.jobs)
+
+
 def test_an_agent_without_vertex_loads_nothing_of_it(testbed: Testbed) -> None:
     testbed.configure(max_jobs=1, launchd={"policy": {"resources": ["local-process"]}})
     testbed.start_agent()

@@ -21,6 +21,8 @@ from workers.request_service import NoService, NoServiceAnswer, ask
 
 #: What brings the SDK, which most workers never load.
 _SESSION = "workers.aws.session:AwsSession"
+#: How the requests begin that may not be made twice without a look at what came of the first.
+_CREATES = "create_"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -159,15 +161,16 @@ class AskedAws(Aws):
 
     def call(self, service: str, operation: str, doing: str, **parameters: Any) -> dict[str, Any]:
         """Return AWS's answer to one request; see the base class."""
-        answer: dict[str, Any] = self._asked(Call(self._login, service, operation, doing, parameters), doing)
+        question = Call(self._login, service, operation, doing, parameters)
+        answer: dict[str, Any] = self._asked(question, doing, changes=operation.startswith(_CREATES))
         return answer
 
     def forget(self) -> None:
         """Do nothing: what is open is the other process's."""
 
-    def _asked(self, question: Question, doing: str) -> Any:
+    def _asked(self, question: Question, doing: str, *, changes: bool = False) -> Any:
         try:
-            reply = _reply_decoder.decode(ask(self._socket, _encode(question)))
+            reply = _reply_decoder.decode(ask(self._socket, _encode(question), changes=changes))
         except (NoService, NoServiceAnswer) as error:
             raise CloudUnavailable(f"The agent's process that asks AWS gave no answer to {doing}: {error}.") from error
         match reply:

@@ -248,7 +248,8 @@ class AskedGcp(Gcp):
     def _asked_plainly(self, name: str, *given: Any) -> Any:
         question = msgspec.msgpack.encode(Question(self._login, name, given))
         try:
-            reply = _reply_decoder.decode(ask(self._socket, question))
+            # A second job would not be taken for the first.
+            reply = _reply_decoder.decode(ask(self._socket, question, changes=name == "create_job"))
         except (NoService, NoServiceAnswer) as error:
             raise CloudUnavailable(f"The agent's process that asks Google Cloud gave no answer: {error}.") from error
         match reply:

@@ -34,7 +34,7 @@ def serve(place: Path) -> Iterator[Serve]:
 def test_a_long_question_has_a_long_answer(serve: Serve) -> None:
     path = serve(lambda content: content[::-1] * 2)
 
-    assert ask(path, b"ab" * 2_000_000) == b"ba" * 4_000_000
+    assert ask(path, b"ab" * 2_000_000, changes=True) == b"ba" * 4_000_000
 
 
 def test_one_that_waits_long_keeps_nobody_waiting(serve: Serve) -> None:
@@ -48,13 +48,13 @@ def test_one_that_waits_long_keeps_nobody_waiting(serve: Serve) -> None:
 
     path = serve(answer)
     answers: list[bytes] = []
-    waiting = [threading.Thread(target=lambda: answers.append(ask(path, b"slow"))) for _ in range(100)]
+    waiting = [threading.Thread(target=lambda: answers.append(ask(path, b"slow", changes=True))) for _ in range(100)]
     for thread in waiting:
         thread.start()
     for _ in waiting:
         assert taken.acquire(timeout=30)
 
-    assert ask(path, b"quick") == b"quick"
+    assert ask(path, b"quick", changes=True) == b"quick"
     free.set()
     for thread in waiting:
         thread.join()
@@ -64,7 +64,7 @@ def test_one_that_waits_long_keeps_nobody_waiting(serve: Serve) -> None:
 def test_a_process_that_is_being_started_is_waited_for(place: Path) -> None:
     place.touch()
     answers: list[bytes] = []
-    asking = threading.Thread(target=lambda: answers.append(ask(str(place), b"1")))
+    asking = threading.Thread(target=lambda: answers.append(ask(str(place), b"1", changes=True)))
     asking.start()
 
     with RequestServer(place, lambda content: content + b"2"):
@@ -77,7 +77,7 @@ def test_where_there_is_no_process_nothing_was_done(place: Path, monkeypatch: py
     monkeypatch.setattr(request_service, "START_SECONDS", 0.2)
 
     with pytest.raises(NoService, match="could not be reached: No such file"):
-        ask(str(place), b"1")
+        ask(str(place), b"1", changes=True)
 
 
 def test_an_error_costs_one_worker_its_answer(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,9 +87,26 @@ def test_an_error_costs_one_worker_its_answer(serve: Serve, caplog: pytest.LogCa
     path = serve(answer)
 
     with pytest.raises(NoServiceAnswer, match="ended before it had answered"):
-        ask(path, b"bad")
-    assert ask(path, b"good") == b"yes"
+        ask(path, b"bad", changes=True)
+    assert ask(path, b"good", changes=True) == b"yes"
     assert "KeyError" in caplog.text
+
+
+def test_a_question_that_changes_nothing_is_asked_again(serve: Serve) -> None:
+    asked: list[bytes] = []
+
+    def answer(content: bytes) -> bytes:
+        asked.append(content)
+        if len(asked) % 3:
+            raise ConnectionError("as if the process ended")
+        return b"yes"
+
+    path = serve(answer)
+
+    assert ask(path, b"1", changes=False) == b"yes"
+    with pytest.raises(NoServiceAnswer):
+        ask(path, b"2", changes=True)
+    assert asked == [b"1", b"1", b"1", b"2"]
 
 
 def test_an_answer_that_takes_too_long_is_given_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +115,7 @@ def test_an_answer_that_takes_too_long_is_given_up(serve: Serve, monkeypatch: py
     path = serve(lambda _: str(free.wait(30)).encode())
 
     with pytest.raises(NoServiceAnswer, match=r"did not answer within 0\.1 s"):
-        ask(path, b"1")
+        ask(path, b"1", changes=True)
     free.set()
 
 
@@ -115,7 +132,7 @@ def test_a_worker_that_has_left_is_not_served(place: Path) -> None:
         request_service._send(dead, b"of a dead worker")
 
     with server:
-        ask(str(place), b"of a living one")
+        ask(str(place), b"of a living one", changes=True)
         wait_until(lambda: not any("process_request" in thread.name for thread in threading.enumerate()), 10)
 
     assert asked == [b"of a living one"]
@@ -128,7 +145,7 @@ def test_another_user_is_not_answered(serve: Serve, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(request_service, "_user_of", lambda peer: own(peer) + 1)
 
     with pytest.raises(NoServiceAnswer):
-        ask(path, b"1")
+        ask(path, b"1", changes=True)
 
 
 def test_a_question_longer_than_any_is_not_read(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,5 +153,5 @@ def test_a_question_longer_than_any_is_not_read(serve: Serve, monkeypatch: pytes
     path = serve(lambda content: content)
 
     with pytest.raises(NoServiceAnswer):
-        ask(path, b"1" * 1001)
-    assert ask(path, b"1" * 1000) == b"1" * 1000
+        ask(path, b"1" * 1001, changes=True)
+    assert ask(path, b"1" * 1000, changes=True) == b"1" * 1000
