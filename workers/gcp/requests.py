@@ -173,9 +173,9 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
-    """What the method returned."""
+    """What the method returned, as MessagePack."""
 
-    value: Any
+    value: msgspec.Raw
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -188,7 +188,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 Reply = Answered | Failed
 
+# All made on import: msgspec learns types in one thread at a time.
 _reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+_nothing: msgspec.msgpack.Decoder[None] = msgspec.msgpack.Decoder(None)
+_text = msgspec.msgpack.Decoder(str)
+_seen = msgspec.msgpack.Decoder(Seen)
+_perhaps_seen: msgspec.msgpack.Decoder[Seen | None] = msgspec.msgpack.Decoder(Seen | None)
+_all_seen = msgspec.msgpack.Decoder(list[Seen])
+_page = msgspec.msgpack.Decoder(Page)
 
 
 class AskedGcp(Gcp):
@@ -200,52 +207,48 @@ class AskedGcp(Gcp):
 
     def project(self) -> str:
         """See the base class."""
-        return self._asked(str, "project")
+        return self._asked(_text, "project")
 
     def region(self) -> str:
         """See the base class."""
-        return self._asked(str, "region")
+        return self._asked(_text, "region")
 
     def verify(self) -> str:
         """See the base class."""
-        return self._asked(str, "verify")
+        return self._asked(_text, "verify")
 
     def token(self) -> str:
         """See the base class."""
-        return self._asked(str, "token")
+        return self._asked(_text, "token")
 
     def check_job(self, job: dict[str, Any]) -> None:
         """See the base class."""
-        self._asked_plainly("check_job", job)
+        self._asked(_nothing, "check_job", job)
 
     def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
         """See the base class."""
-        return self._asked(Seen, "create_job", project, region, job)
+        return self._asked(_seen, "create_job", project, region, job)
 
     def find_jobs(self, project: str, region: str, wanted: str) -> list[Seen]:
         """See the base class."""
-        return self._asked(list[Seen], "find_jobs", project, region, wanted)
+        return self._asked(_all_seen, "find_jobs", project, region, wanted)
 
     def find_job(self, region: str, name: str) -> Seen | None:
         """See the base class."""
-        found = self._asked_plainly("find_job", region, name)
-        return None if found is None else msgspec.convert(found, Seen)
+        return self._asked(_perhaps_seen, "find_job", region, name)
 
     def cancel_job(self, region: str, name: str) -> None:
         """See the base class."""
-        self._asked_plainly("cancel_job", region, name)
+        self._asked(_nothing, "cancel_job", region, name)
 
     def log_page(self, question: dict[str, Any]) -> Page:
         """See the base class."""
-        return self._asked(Page, "log_page", question)
+        return self._asked(_page, "log_page", question)
 
     def close(self) -> None:
         """Do nothing: what is open is the other process's."""
 
-    def _asked(self, kind: type[T], name: str, *given: Any) -> T:
-        return msgspec.convert(self._asked_plainly(name, *given), kind)
-
-    def _asked_plainly(self, name: str, *given: Any) -> Any:
+    def _asked(self, decoder: msgspec.msgpack.Decoder[T], name: str, *given: Any) -> T:
         question = msgspec.msgpack.encode(Question(self._login, name, given))
         try:
             # A second job would not be taken for the first.
@@ -254,6 +257,6 @@ class AskedGcp(Gcp):
             raise CloudUnavailable(f"The agent's process that asks Google Cloud gave no answer: {error}.") from error
         match reply:
             case Answered(value):
-                return value
+                return decoder.decode(value)
             case Failed(kind, message, hint):
                 raise ERRORS[kind](message, hint=hint)

@@ -47,7 +47,7 @@ class Sessions:
 
     def _reply(self, content: bytes) -> Reply:
         try:
-            return Answered(self._value(_decoder.decode(content)))
+            return Answered(msgspec.Raw(msgspec.msgpack.encode(self._value(_decoder.decode(content)))))
         except JobError as error:
             kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS)
             return Failed(next(kinds, "HostError"), error.message, error.hint)
