@@ -5,12 +5,13 @@ import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, image_job, repository_job
-from launchd.api.sources import DEFAULT_PROJECT
+from launchd.api.sources import DEFAULT_PROJECT, is_repository
 from launchd.cli.errors import report_errors
 from launchd.cli.options import build_options, entity_option, include_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
@@ -43,6 +44,16 @@ project_option = click.option(
 )
 
 
+class _Kind(click.Choice):  # type: ignore[type-arg]
+    """The kind of a job; in its place many write the path alone."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind = "git" if is_repository(str(value)) else "code" if Path(str(value)).is_dir() else None
+        if value not in self.choices and kind is not None:
+            self.fail(f"{value!r} is a path. Say first what it is: launchd job create {kind} {shlex.quote(value)}")
+        return str(super().convert(value, param, ctx))
+
+
 @click.group()
 def job() -> None:
     """Create, list, describe and delete jobs: sources with an entry point, kept at the queue server under a name."""
@@ -54,7 +65,7 @@ def job() -> None:
     "  launchd job create code . -E 'python train.py' -n train -a best\n"
     "  launchd job create code . -E 'python analysis.ipynb'"
 )
-@click.argument("kind", type=click.Choice(["git", "code", "image"]))
+@click.argument("kind", type=_Kind(["git", "code", "image"]))
 @click.argument("path")
 @click.option("-n", "--name", help="Name of the job [default: made from PATH].")
 @click.option("-d", "--description", help="Description of the job.")

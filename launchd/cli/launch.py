@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -13,7 +14,14 @@ from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.errors import LaunchError
 from launchd.api.item_status import Submission
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
-from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name, checked_resource
+from launchd.api.sources import (
+    DEFAULT_PROJECT,
+    DEFAULT_QUEUE,
+    PRIORITIES,
+    artifact_name,
+    checked_resource,
+    is_repository,
+)
 from launchd.cli import completion
 from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
@@ -160,6 +168,7 @@ def launch(
     the job.
     """
     _check_what_is_launched(target, more, job, docker_image)
+    _check_address(url, target or job or docker_image)
     found = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
     source = within(found, build_context)
     options = JobOptions(
@@ -193,6 +202,15 @@ def _check_what_is_launched(
         raise click.UsageError(f"Launch one TARGET. For a command, write: launchd launch -- {command}")
     if [target, job, docker_image].count(None) < 2:
         raise click.UsageError("Give one of TARGET, --job and --docker-image.")
+
+
+def _check_address(url: str | None, source: str | None) -> None:
+    """Refuse the URL of a repository as that of the server: at W&B's command line it stands after ``-u``."""
+    if source is None and url is not None and urlsplit(url).path.strip("/") and is_repository(url):
+        raise click.UsageError(
+            f"-u is the address of the queue server, and {url} seems to be a repository. To launch that, write:"
+            f" launchd launch {shlex.quote(url)}"
+        )
 
 
 def _spec_of(

@@ -88,6 +88,12 @@ def test_mistakes_are_told(up: LocalStackProcess, tmp_path: Path) -> None:
     assert "has no job" in refused("launch", "--job", "nothing")
     assert "has no job" in refused("job", "describe", "nothing")
     assert "is no name of a job" in refused("job", "describe", "a/b/c/d")
+    wanted = f"Say first what it is: launchd job create code {tmp_path}"
+    assert wanted in refused("job", "create", str(tmp_path))
+    assert "launchd job create git https://host/me/p" in refused("job", "create", "https://host/me/p", "-n", "x")
+    assert "is not one of 'git', 'code', 'image'" in refused("job", "create", "docker", "busybox")
+    wanted = "To launch that, write: launchd launch https://host/me/project"
+    assert wanted in refused("launch", "-u", "https://host/me/project", "-E", "python train.py")
     assert "no directory" in refused("job", "create", "code", str(tmp_path / "nothing"))
     assert "is no name for a job; 'a_b' is one" in refused("job", "create", "image", "busybox", "-n", "a b")
     assert "'2.7' is no version of Python 3" in refused("job", "create", "code", str(tmp_path), "-r", "2.7")
