@@ -143,7 +143,7 @@ class _Envelope(msgspec.Struct):
     project: _Word = ""
     run_id: _Word | None = None
     resource: _Word = LOCAL_CONTAINER
-    resource_args: dict[str, dict[str, Any] | None] = {}
+    resource_args: dict[str, Any] = {}
     overrides: dict[str, Any] = {}
     git: _Git = msgspec.field(default_factory=_Git)
     docker: _Docker = msgspec.field(default_factory=_Docker)
@@ -190,7 +190,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         project=envelope.project.lower(),
         run_id=envelope.run_id or draw_run_id(),
         resource=envelope.resource,
-        resource_args={name: args for name, args in envelope.resource_args.items() if args is not None},
+        resource_args=_arguments_by_resource(envelope.resource_args),
         overrides=_parse_overrides(envelope.overrides, envelope.uri == SCHEDULER_URI),
         git=_git_of(envelope),
         uri=envelope.uri,
@@ -204,6 +204,14 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         python_version=envelope.python_version,
         additional_services=tuple(one.config for one in envelope.additional_services if one.config),
     )
+
+
+def _arguments_by_resource(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: _convert(args, dict[str, Any], f"resource_args.{name}")
+        for name, args in given.items()
+        if args is not None
+    }
 
 
 def _git_of(envelope: _Envelope) -> GitSpec:

@@ -96,7 +96,7 @@ def test_unknown_keys_are_left_alone() -> None:
         ({"resource_args": "x"}, "resource_args in the run spec is text, and must be an object."),
         (
             {"resource_args": {"kubernetes": 1}},
-            "resource_args[...] in the run spec is a whole number, and must be an object.",
+            "resource_args.kubernetes in the run spec is a whole number, and must be an object.",
         ),
         ({"entity": 7}, "entity in the run spec is a whole number, and must be text."),
         ({"project": ""}, "The run spec names no entity or no project."),
