@@ -184,6 +184,7 @@ def test_what_asks_for_all_workers_is_replaced_when_it_hangs(testbed: Testbed) -
 def test_its_socket_goes_with_the_agent(testbed: Testbed) -> None:
     agent = testbed.start_agent()
     service_of(testbed, AWS)
+    wait_until(lambda: list(testbed.directory.rglob("aws.sock")), 30, "it listens")
     [path] = testbed.directory.rglob("aws.sock")
 
     agent.terminate()

@@ -154,9 +154,10 @@ def test_what_asks_for_all_workers_may_die_at_any_time(testbed: Testbed, cloud: 
 def test_a_question_before_the_job_exists_is_asked_again(testbed: Testbed, cloud: GoogleCloud) -> None:
     start(testbed, cloud)
     first = service_of(testbed, GOOGLE_CLOUD)
+    wait_until(lambda: list(testbed.directory.rglob("gcp.sock")), 30, "it listens")
+    [path] = testbed.directory.rglob("gcp.sock")
     first.suspend()
     item = push(testbed)
-    [path] = testbed.directory.rglob("gcp.sock")
     # One line for who listens, and one for each that is connected.
     wait_until(lambda: Path("/proc/net/unix").read_text().count(f"{path}\n") > 1, 30, "a worker asks for its project")
 

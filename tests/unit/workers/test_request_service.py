@@ -119,8 +119,11 @@ def test_an_answer_that_takes_too_long_is_given_up(serve: Serve, monkeypatch: py
     free.set()
 
 
-def test_a_worker_that_has_left_is_not_served(place: Path) -> None:
+def test_a_worker_that_has_left_is_not_served(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
+    looked: list[bool] = []
+    is_left = request_service._is_left
+    monkeypatch.setattr(request_service, "_is_left", lambda asking: looked.append(is_left(asking)) or looked[-1])
 
     def answer(content: bytes) -> bytes:
         asked.append(content)
@@ -133,8 +136,9 @@ def test_a_worker_that_has_left_is_not_served(place: Path) -> None:
 
     with server:
         ask(str(place), b"of a living one", changes=True)
-        wait_until(lambda: not any("process_request" in thread.name for thread in threading.enumerate()), 10)
+        wait_until(lambda: len(looked) == 2, 10, "both were looked at")
 
+    assert sorted(looked) == [False, True]
     assert asked == [b"of a living one"]
 
 
