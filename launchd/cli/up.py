@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from launchd.agent.control.client import SOCKET_NAME
 from launchd.cli.errors import report_errors
 from launchd.cli.local_stack import LocalStack
 from launchd.cli.options import state_dir_option
 from launchd.cli.terminal import Span, echo
 from launchd.client.errors import QueueServerError
+from launchd.config.loader import MAX_SOCKET_PATH
 from launchd.humanize import format_job_limit, jobs_run_on
 from launchd.local import user_service
 from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
@@ -53,6 +55,7 @@ def up(max_jobs: int | None, port: int | None, service: str | None, state_dir: P
         _install_service(_options(max_jobs, port, state_dir))
         return
     instance = LocalInstance((state_dir or default_directory(os.environ)).absolute())
+    _check_length(instance)
     with instance.lock():
         stack = LocalStack(instance, _default_max_jobs() if max_jobs is None else max_jobs, port)
         try:
@@ -67,6 +70,14 @@ def up(max_jobs: int | None, port: int | None, service: str | None, state_dir: P
     if jobs:
         pronoun = "it" if jobs == 1 else "them"
         echo(f"{jobs_run_on(jobs)}; the next `launchd up` adopts {pronoun}.")
+
+
+def _check_length(instance: LocalInstance) -> None:
+    if len(os.fsencode(instance.runtime_dir / SOCKET_NAME)) > MAX_SOCKET_PATH:
+        raise click.ClickException(
+            f"The path {instance.directory} is too long for the socket of an agent: name a shorter one with"
+            " --state-dir."
+        )
 
 
 def _options(max_jobs: int | None, port: int | None, state_dir: Path | None) -> list[str]:

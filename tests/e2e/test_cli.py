@@ -238,3 +238,11 @@ def test_a_job_that_its_limit_of_time_ended_says_so(up: LocalStackProcess) -> No
     stopped = up.run("launch", "--time-limit", "1s", "--", "sleep", "60")
     sentence = "Error: The job was stopped: it ran longer than its limit of 1.0s, set by its submitter."
     assert (stopped.returncode, stopped.stderr.decode().splitlines()[0]) == (1, sentence)
+
+
+def test_a_directory_whose_path_is_too_long_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    long = LocalStackProcess(tmp_path / ("x" * 100))
+    refused = long.run("up")
+    sentence = f"Error: The path {long.directory} is too long for the socket of an agent: name a shorter one with"
+    assert (refused.returncode, refused.stderr.decode()) == (1, f"{sentence} --state-dir.\n")
+    assert not long.directory.exists()
