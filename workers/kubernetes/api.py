@@ -23,7 +23,7 @@ Object = dict[str, Any]
 Query = str | int | bool
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
-GONE, INVALID, TOO_MANY = 410, 422, 429
+GONE, TOO_LARGE, INVALID, TOO_MANY = 410, 413, 422, 429
 
 #: How often a request that the API refuses for want of room is sent again, and after how many seconds at most.
 BUSY_RETRIES = 3

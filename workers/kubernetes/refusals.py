@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ipc.errors import RunnerUnavailable, SubmitError
-from workers.kubernetes.api import BAD_REQUEST, CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, ApiRefusal
+from workers.kubernetes.api import BAD_REQUEST, CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, TOO_LARGE, ApiRefusal
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ _HINTS = {
     ),
     INVALID: _CORRECT,
     BAD_REQUEST: _CORRECT,
+    TOO_LARGE: "Have the job read large values from a volume or a store; a manifest has room for less than 3 MiB.",
 }
 
 

@@ -131,6 +131,14 @@ def test_a_namespace_that_is_not_there_is_named_with_what_to_do(make_job: JobMak
     assert "launchd.kubernetes.namespace" in (error.value.hint or "")
 
 
+def test_a_manifest_that_is_too_large_says_what_to_do(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.fail(Fault("POST", "/jobs", 413, message="Request entity too large: limit is 3145728"))
+
+    with pytest.raises(SubmitError, match="limit is 3145728") as error:
+        make_job().submit()
+    assert "from a volume or a store" in (error.value.hint or "")
+
+
 def test_a_suspended_job_starts_once_it_is_admitted(make_job: JobMaker, cluster: FakeKubernetes) -> None:
     runner, handle = make_job(spec={"suspend": True}).submit()
 
