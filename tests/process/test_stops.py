@@ -40,7 +40,7 @@ def test_a_queued_item_is_stopped_in_the_queue(testbed: Testbed, gate: Gate) -> 
     testbed.wait_running(running)
     marker = testbed.directory / "ran"
     queued = testbed.push("touch", str(marker))
-    assert testbed.client.stop_item(queued, "not needed") == "The item has ended, as STOPPED."
+    assert testbed.client.stop_item(queued, "not needed") == "The item has ended: stopped."
     gate.open()
     testbed.wait_over([running])
     after = testbed.push("true")

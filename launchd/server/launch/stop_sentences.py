@@ -10,9 +10,9 @@ from launchd.server.store.launch.states import ENDED, HELD
 def stop_sentence(connection: Connection, viewer: Viewer, before: Item, state: str, timeout_seconds: float) -> str:
     """The sentence for an item that was read as `before` and is in `state` after the request."""
     if before.state in ENDED:
-        return f"The item had ended already, as {before.state}."
+        return f"The item had ended already: {before.state.lower()}."
     if state in ENDED:
-        return f"The item has ended, as {state}."
+        return f"The item has ended: {state.lower()}."
     if state not in HELD:
         return "The item waits in its queue."
     holder = agents.find_agent(connection, viewer, before.agent_id) if before.agent_id else None

@@ -199,8 +199,8 @@ def test_a_stop_says_what_becomes_of_the_item(api: Api, queue_and_agent: QueueAn
         answer = api.mutate("stopRunQueueItem", "message", runQueueItemId=item, reason="r" * 5000)
         return str(answer["message"])
 
-    assert say(waiting) == "The item has ended, as STOPPED."
-    assert say(waiting) == "The item had ended already, as STOPPED."
+    assert say(waiting) == "The item has ended: stopped."
+    assert say(waiting) == "The item had ended already: stopped."
     assert say(held) == (
         "The stop is noted. The agent that has the item, on host 'host1', is told, and will report the end."
     )

@@ -198,7 +198,7 @@ def test_a_waiting_item_is_stopped_at_the_server(at_server: Launchd, server: Run
     item_id = at_server("launch", "--async", "-q", queue, "--", "true").output.strip()
 
     stopped = at_server("stop", item_id, "--reason", "not today")
-    assert (stopped.exit_code, stopped.output) == (0, f"Item {item_id}: The item has ended, as STOPPED.\n")
+    assert (stopped.exit_code, stopped.output) == (0, f"Item {item_id}: The item has ended: stopped.\n")
     assert item(server, item_id).stop_reason == "not today"
 
     again = at_server("stop", item_id)

@@ -155,7 +155,7 @@ def test_an_item_that_waits_is_stopped_or_deleted_at_once(launchd_server: QueueS
     queue, _ = queue_and_agent(launchd_server)
     stopped, deleted = (launchd_server.push(ENTITY, queue, {"project": "p"}) for _ in range(2))
 
-    assert launchd_server.stop_item(stopped, "not needed") == "The item has ended, as STOPPED."
+    assert launchd_server.stop_item(stopped, "not needed") == "The item has ended: stopped."
     assert launchd_server.delete_item(ENTITY, queue, deleted)
     assert launchd_server.item(deleted) is None
 
