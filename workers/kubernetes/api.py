@@ -30,6 +30,7 @@ BUSY_RETRIES = 3
 MOST_RETRY_AFTER_SECONDS = 10.0
 USUAL_RETRY_AFTER_SECONDS = 1.0
 _RENEW = "The administrator renews the token or the certificate of the kubeconfig's user, or the pod's service account."
+_MOST_REMARKS, _LONGEST_REMARK = 10, 500
 #: How many bytes of an answer that goes on are read at most at a time.
 _PIECE = 1 << 16
 
@@ -56,8 +57,7 @@ class KubernetesApi:
         self._timeout = timeout_seconds
         self._connected: Connection | None = None
         self._idle: list[ApiConnection] = []
-        #: What the API has remarked of what was sent to it and taken, such as fields that it does not know.
-        self.remarks: list[str] = []
+        self._remarks: list[str] = []
         # Who asks and is done has no need to say so.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
@@ -81,6 +81,12 @@ class KubernetesApi:
     def patch(self, path: str, body: Object) -> Object:
         """Merge ``body`` into an object; raises as :meth:`request`."""
         return self.request("PATCH", path, {}, body, "application/merge-patch+json")
+
+    def take_remarks(self) -> list[str]:
+        """Return what the API has remarked, since the last call, of what it created: such as fields that it ignores."""
+        found = [one[:_LONGEST_REMARK].rstrip(".") for one in dict.fromkeys(self._remarks)]
+        self._remarks.clear()
+        return found[:_MOST_REMARKS]
 
     def delete(self, path: str, body: Object | None = None, **query: Query) -> bool:
         """Delete an object, or all that ``query`` selects; returns whether there was one."""
@@ -119,7 +125,8 @@ class KubernetesApi:
 
     def _once(self, method: str, path: str, query: dict[str, Query], body: Object | None, kind: str) -> Object:
         with self._answer(method, path, query, body, kind, self._timeout) as response:
-            self.remarks += map(_remark, response.headers.get_all("Warning") or ())
+            if method == "POST":
+                self._remarks += map(_remark, response.headers.get_all("Warning") or ())
             answer = _decoded(self._read(response))
             if answer is None:
                 raise _of_another(self._connection(), response)

@@ -139,6 +139,8 @@ class PodBuild:
             self._asked(lambda one=secret: self._objects.put_secret(one))  # type: ignore[misc]
         created = self._asked(lambda: self._objects.create(prepared.job))
         hit("pod_build.created")
+        for remark in self._api.take_remarks():
+            self._context.warn(f"Kubernetes took the build of the image, and remarked: {remark}.", "build")
         for secret in prepared.secrets:
             self._asked(lambda one=secret: self._objects.give_secret(one["metadata"]["name"], created))  # type: ignore[misc]
         return created

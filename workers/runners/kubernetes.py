@@ -69,7 +69,6 @@ END_SECONDS = 0.5
 START_SECONDS = 2.0
 #: Stands for an image that is not built yet.
 _IMAGE_TO_COME = "image-to-be-built"
-_MOST_REMARKS, _LONGEST_REMARK = 10, 500
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -210,16 +209,12 @@ class KubernetesRunner(Runner):
         except (JobCancelled, SubmitError, InvalidSpec):
             self._belongings.discard(api, secrets, services)
             raise
-        self._tell_remarks(api)
+        # Newer clusters name each field that they do not know.
+        for remark in api.take_remarks():
+            self._warn(f"Kubernetes took the job, and remarked: {remark}.", "agent")
         handle = handle_of(launch.name, access, kind, created)
         self._belongings.own(api, owner_of(handle), created, services)
         return handle
-
-    def _tell_remarks(self, api: KubernetesApi) -> None:
-        """Pass on what the cluster remarked of what it took: newer ones name each field that they do not know."""
-        for remark in dict.fromkeys(api.remarks[:_MOST_REMARKS]):
-            self._warn(f"Kubernetes took the job, and remarked: {remark[:_LONGEST_REMARK].rstrip('.')}.", "agent")
-        api.remarks.clear()
 
     def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order

@@ -228,6 +228,15 @@ def test_an_api_that_answers_with_errors_costs_no_build(
     assert_all_is_gone(cluster, tmp_path)
 
 
+def test_what_the_cluster_remarks_is_a_warning(make_build: Builds, cluster: FakeKubernetes, heard: Heard) -> None:
+    cluster.remarks = ['unknown field "spec.ttl"']
+
+    build(make_build("push"))
+
+    said = 'Kubernetes took the build of the image, and remarked: unknown field "spec.ttl".'
+    assert [one for one in heard.warnings() if "remarked" in one] == [said]
+
+
 def test_what_the_cluster_refuses_is_a_sentence(make_build: Builds, cluster: FakeKubernetes, tmp_path: Path) -> None:
     cluster.fail(Fault("POST", "/jobs", 403, times=9))
 
