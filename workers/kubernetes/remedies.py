@@ -108,7 +108,10 @@ class Remedies:
             parts = parts_of(archive, code_prefix(self._order.name), CODE_ARCHIVE)
         except OSError as error:
             raise HostError(f"The job's files are not to be had at {archive}: {error.strerror}.") from error
-        return next(part for part in parts if part["metadata"]["name"] == name)
+        part = next((one for one in parts if one["metadata"]["name"] == name), None)
+        if part is None:
+            raise HostError(f"The job's files at {archive} are not those that it was submitted with.")
+        return part
 
     def _login(self, found: Object) -> Object:
         images = (one.get("image") for pod in pod_specs(found) for one in containers_of(pod))

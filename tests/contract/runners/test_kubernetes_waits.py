@@ -194,6 +194,14 @@ def test_one_that_cannot_be_made_again_is_named_with_the_reason(
         raise AssertionError(status.message)
 
 
+def test_files_that_were_cut_short_are_told(submit: Submit, cluster: FakeKubernetes, job: Job) -> None:
+    runner, handle = submit()
+    cluster.remove("secrets", f"{NAME}-code-2")
+    (job.directory / CODE_ARCHIVE).write_bytes(b"")
+
+    assert "are not those that it was submitted with" in (runner.inspect(handle).message or "")
+
+
 def test_what_a_pod_waits_for_is_told_in_the_words_of_its_last_event(submit: Submit, cluster: FakeKubernetes) -> None:
     runner, handle = submit()
     (pod,) = cluster.objects("pods")
