@@ -98,7 +98,9 @@ def test_an_answer_that_is_not_read_is_given_up(hasty: RunningServer) -> None:
             time.sleep(0.05)
         assert _is_connected(reader)
         while read < 30_000_000:
-            read += len(reader.recv(1_000_000))
+            piece = reader.recv(1_000_000)
+            assert piece, "one that reads slowly gets all of it"
+            read += len(piece)
 
 
 def _is_connected(connection: socket.socket) -> bool:
