@@ -7,10 +7,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.processes import children_of, command_line
 from tests.support.testbed import Testbed
 from tests.support.waiting import wait_until
+from workers.aws import requests as aws_requests
+from workers.aws.service import Sessions as AwsSessions
+from workers.gcp import requests as gcp_requests
+from workers.gcp.service import Sessions as GcpSessions
+from workers.request_service import RequestServer
 
 AWS = "launchd: requests to AWS"
 GOOGLE_CLOUD = "launchd: requests to Google Cloud"
@@ -60,3 +66,13 @@ def private_mib(process: psutil.Process) -> float:
     """Return the memory that is the process's own, in MiB."""
     lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
+
+
+@contextmanager
+def serving_here(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the processes do, in threads of this one, as a context: workers here ask over their sockets."""
+    aws, gcp = directory / "aws.sock", directory / "gcp.sock"
+    with RequestServer(aws, AwsSessions().answer), RequestServer(gcp, GcpSessions().answer):
+        monkeypatch.setattr(aws_requests, "find_service", lambda _: str(aws))
+        monkeypatch.setattr(gcp_requests, "find_service", lambda _: str(gcp))
+        yield

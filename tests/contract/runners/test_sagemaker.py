@@ -32,6 +32,8 @@ CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrain
 
 JobMaker = Callable[..., Job]
 
+pytestmark = pytest.mark.usefixtures("way_to_the_cloud")
+
 
 @pytest.fixture
 def make_job(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobMaker:

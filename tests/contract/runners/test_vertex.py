@@ -30,6 +30,8 @@ from workers.vertex import records
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
 
+pytestmark = pytest.mark.usefixtures("way_to_the_cloud")
+
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:

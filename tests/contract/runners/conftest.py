@@ -1,0 +1,20 @@
+"""What tests of several runners have in common."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.request_services import serving_here
+
+
+@pytest.fixture(params=["sdk", "service"])
+def way_to_the_cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test twice: with the SDK in the worker, and through the process that asks for all of them."""
+    if request.param == "sdk":
+        yield
+        return
+    # Not below the test's own: the name of a socket is short.
+    with tempfile.TemporaryDirectory() as directory, serving_here(Path(directory), monkeypatch):
+        yield
