@@ -1,6 +1,7 @@
 """The process that asks a cloud for all workers: where its socket is, and the pipe by which the supervisor hears it.
 
-What workers ask it does not pass through the supervisor, which knows only whether the process lives.
+What workers ask it does not pass through the supervisor, which knows only whether the process lives,
+or why it cannot serve.
 """
 
 from multiprocessing import connection
@@ -11,6 +12,8 @@ from ipc.bootstrap import preloaded_resources, services_directory
 from ipc.targets import Cloud, clouds_of
 
 _LIVES = b"lives"
+#: The longest reason why the process cannot serve, in bytes.
+_MOST_BYTES = 4096
 
 
 class ServiceSettings(msgspec.Struct, frozen=True):
@@ -38,6 +41,10 @@ class ServiceEnd:
         """Tell the supervisor that this process lives; raises ``OSError`` when that is gone."""
         self._told.send_bytes(_LIVES)
 
+    def say_failed(self, why: str) -> None:
+        """Tell the supervisor in a sentence why this process cannot serve; raises ``OSError`` when that is gone."""
+        self._told.send_bytes(why.encode(errors="replace")[:_MOST_BYTES])
+
 
 class ServicePeer:
     """The supervisor's side."""
@@ -49,9 +56,10 @@ class ServicePeer:
         """Return the descriptor that is readable when the process has said that it lives, or is gone."""
         return self._hears.fileno()
 
-    def hear(self) -> None:
-        """Take what the process has said; raises ``EOFError`` or ``OSError`` when it is gone."""
-        self._hears.recv_bytes(len(_LIVES))
+    def hear(self) -> str | None:
+        """Return why the process cannot serve, None where it lives; ``EOFError`` or ``OSError`` where it is gone."""
+        said = self._hears.recv_bytes(_MOST_BYTES)
+        return None if said == _LIVES else said.decode(errors="replace")
 
     def close(self) -> None:
         """Close this side."""

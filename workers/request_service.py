@@ -9,6 +9,7 @@ have no answer.
 import contextlib
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -61,14 +62,34 @@ def serve(end: ServiceEnd, title: str, prepare: Callable[[], None], answer: Answ
     called from many threads. What it raises costs one worker its answer.
     """
     os.setsid()
+    _raise_file_limit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle(f"launchd: {title}")
     threading.Thread(target=prepare, name="prepare", daemon=True).start()
     # An error of the pipe: the supervisor is gone, or wants this one gone.
-    with RequestServer(Path(end.settings.socket), answer), contextlib.suppress(OSError):
-        while not _is_supervisor_gone(end.settings.heartbeat_seconds):
-            end.say_alive()
+    with contextlib.suppress(OSError):
+        try:
+            server = RequestServer(Path(end.settings.socket), answer)
+        except OSError as error:
+            end.say_failed(f"Its socket {end.settings.socket} cannot be made: {error.strerror or error}.")
+            return WorkerExit.DONE
+        with server:
+            _serve_until_over(server, end)
     return WorkerExit.DONE
+
+
+def _serve_until_over(server: "RequestServer", end: ServiceEnd) -> None:
+    while not _is_supervisor_gone(end.settings.heartbeat_seconds):
+        if not server.is_reachable():
+            end.say_failed(f"Its socket {end.settings.socket} was removed.")
+            return
+        end.say_alive()
+
+
+def _raise_file_limit() -> None:
+    """Raise the soft limit of open files, usually 1,024: each question has two, its worker's and the cloud's."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _is_supervisor_gone(seconds: float) -> bool:
@@ -89,6 +110,7 @@ class RequestServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: Path, answer: Answer) -> None:
         self.answer = answer
+        self._path = path
         # One that died has left its socket.
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
@@ -96,6 +118,11 @@ class RequestServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             super().__init__(str(path), _Request)
         finally:
             os.umask(before)
+        self._made = _file_at(path)
+
+    def is_reachable(self) -> bool:
+        """Return whether the socket is still at its path: one that an administrator removed is asked by no worker."""
+        return self._made is not None and _file_at(self._path) == self._made
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, name="requests", daemon=True).start()
@@ -201,6 +228,15 @@ def _is_left(asking: socket.socket) -> bool:
     poll = select.poll()
     poll.register(asking, select.POLLIN | select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at ``path`` from any other, None where there is none to be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _user_of(peer: socket.socket) -> int:

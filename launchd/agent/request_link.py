@@ -4,6 +4,7 @@ It replaces one that hangs or dies. Workers speak to the process themselves: whi
 not answer, which costs no job.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable
@@ -30,7 +31,9 @@ class RequestLink(ServiceThread[ServicePeer]):
     def run(self) -> None:
         """Keep a process until told to end; its socket goes with the last one."""
         super().run()
-        Path(self._settings.socket).unlink(missing_ok=True)
+        # A directory that cannot be written any more ends no agent.
+        with contextlib.suppress(OSError):
+            Path(self._settings.socket).unlink()
 
     def open_pipes(self) -> tuple[ServicePeer, ServiceEnd]:
         """Return both sides of the pipe of a process that asks."""
@@ -44,16 +47,18 @@ class RequestLink(ServiceThread[ServicePeer]):
         )
 
     def converse(self, peer: ServicePeer) -> str | None:
-        """Hear that the process lives."""
+        """Hear that the process lives, or why it cannot serve."""
         heard_at = time.monotonic()
         while not self.is_to_end:
             left = heard_at + self._silence - time.monotonic()
             ready = connection.wait([peer.fileno(), self._wake], max(0.0, left))
             if peer.fileno() in ready:
                 try:
-                    peer.hear()
+                    why = peer.hear()
                 except (EOFError, OSError):
                     return "It died."
+                if why is not None:
+                    return why
                 self.note_success()
                 heard_at = time.monotonic()
             elif left <= 0:

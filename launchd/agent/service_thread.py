@@ -107,21 +107,18 @@ class ServiceThread(threading.Thread, ABC, Generic[P]):
 
     def _run_process(self) -> str | None:
         """Run one process to its end; returns why it ended, ``None`` where it was told to."""
-        peer, end = self.open_pipes()
         try:
-            try:
-                process = spawn_worker(self._path, end)
-            finally:
-                end.close()
-            with _opened(process) as pidfd:
-                try:
-                    return self.converse(peer)
-                finally:
-                    self._get_rid_of(process, pidfd)
+            peer, end = self.open_pipes()
+            with contextlib.closing(peer):
+                with contextlib.closing(end):
+                    process = spawn_worker(self._path, end)
+                with _opened(process) as pidfd:
+                    try:
+                        return self.converse(peer)
+                    finally:
+                        self._get_rid_of(process, pidfd)
         except Exception as error:  # noqa: BLE001 (without this thread there would never be another process)
             return f"{self._what} could not be started: {type(error).__name__}: {error}."
-        finally:
-            peer.close()
 
     def _get_rid_of(self, process: ForkServerProcess, pidfd: int | None) -> None:
         """Kill a process and wait until it is gone."""

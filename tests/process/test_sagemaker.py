@@ -131,6 +131,21 @@ def test_without_the_sdk_a_job_fails_at_once_and_says_how_to_get_it(testbed: Tes
     assert "pip install --require-hashes -r requirements/aws.lock" in (over[0].message or "")
 
 
+def test_a_socket_that_cannot_be_made_or_was_removed_is_made_again(testbed: Testbed) -> None:
+    path = testbed.runtime_dir / "aws.sock"
+    path.mkdir(parents=True)
+    testbed.start_agent()
+    wait_until(lambda: f"Its socket {path} cannot be made: " in testbed.log(), 60, "it is said")
+    path.rmdir()
+    wait_until(path.is_socket, 60, "the process serves")
+
+    path.unlink()
+    over = ended(testbed, push(testbed, "true"))
+
+    assert [item.state for item in over] == ["FINISHED"]
+    assert f"Its socket {path} was removed." in testbed.log()
+
+
 @pytest.mark.parametrize(("failpoint", "action"), list(deaths(SHORT)))
 def test_any_process_may_die_anywhere(testbed: Testbed, aws: FakeAws, failpoint: str, action: str) -> None:
     over = run_with_a_death(testbed, failpoint, action, lambda seconds: push(testbed, "sleep", str(seconds)))

@@ -80,6 +80,16 @@ def test_where_there_is_no_process_nothing_was_done(place: Path, monkeypatch: py
         ask(str(place), b"1", changes=True)
 
 
+def test_a_socket_that_was_removed_or_replaced_is_noticed(place: Path) -> None:
+    with RequestServer(place, lambda content: content) as first:
+        assert first.is_reachable()
+        place.unlink()
+        assert not first.is_reachable()
+        with RequestServer(place, lambda content: content) as second:
+            assert second.is_reachable()
+            assert not first.is_reachable()
+
+
 def test_an_error_costs_one_worker_its_answer(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def answer(content: bytes) -> bytes:
         return {b"good": b"yes"}[content]
