@@ -39,6 +39,8 @@ FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpe
 
 #: Codes for more than the account may have at a time.
 QUOTAS = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
+#: The SDK's code for a request that it does not send.
+PARAMETER_VALIDATION = "ParamValidation"
 #: This package's code where there are no credentials to send.
 NO_CREDENTIALS = "NoCredentials"
 

@@ -14,7 +14,7 @@ from ipc.errors import HostError
 from ipc.request_service import find_service
 from ipc.settings import AwsConfig
 from ipc.targets import AWS
-from workers.aws.errors import AwsRefused, AwsThrottled
+from workers.aws.errors import PARAMETER_VALIDATION, AwsRefused, AwsThrottled
 from workers.environments import CloudUnavailable
 from workers.extras import not_installed
 from workers.request_service import NoService, NoServiceAnswer, ask
@@ -170,7 +170,12 @@ class AskedAws(Aws):
 
     def _asked(self, question: Question, doing: str, *, changes: bool = False) -> Any:
         try:
-            reply = _reply_decoder.decode(ask(self._socket, _encode(question), changes=changes))
+            content = _encode(question)
+        except OverflowError as error:
+            said = f"AWS would refuse {doing}: it has a number of more than 64 bits."
+            raise AwsRefused(said, PARAMETER_VALIDATION) from error
+        try:
+            reply = _reply_decoder.decode(ask(self._socket, content, changes=changes))
         except (NoService, NoServiceAnswer) as error:
             raise CloudUnavailable(f"The agent's process that asks AWS gave no answer to {doing}: {error}.") from error
         match reply:

@@ -10,6 +10,7 @@ from workers.aws.errors import (
     EXPIRED,
     FORBIDDEN,
     NO_CREDENTIALS,
+    PARAMETER_VALIDATION,
     QUOTAS,
     THROTTLED,
     UNKNOWN_CREDENTIALS,
@@ -50,7 +51,7 @@ def translated(doing: str) -> Iterator[None]:
     except exceptions.ClientError as error:
         raise _from_answer(error, doing) from error
     except (exceptions.ParamValidationError, exceptions.UnknownKeyError) as error:
-        raise AwsRefused(f"AWS would refuse {doing}: {_in_a_line(error)}.", "ParamValidation") from error
+        raise AwsRefused(f"AWS would refuse {doing}: {_in_a_line(error)}.", PARAMETER_VALIDATION) from error
     except _NO_CREDENTIALS as error:
         raise AwsRefused(
             f"This host has no credentials for AWS, to be used for {doing}: {_in_a_line(error)}.",

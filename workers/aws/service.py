@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import HostError
+from ipc.messages import plain
 from ipc.request_service import ServiceEnd
 from workers.aws.errors import AwsRefused, AwsThrottled
 from workers.aws.requests import (
@@ -59,7 +60,12 @@ class Sessions:
 
     def answer(self, content: bytes) -> bytes:
         """Return the reply to a worker's question."""
-        return msgspec.msgpack.encode(self._reply(content))
+        reply = self._reply(content)
+        try:
+            return msgspec.msgpack.encode(reply)
+        except UnicodeEncodeError:
+            # A log may have half a character of UTF-16, and an error may quote it.
+            return msgspec.msgpack.encode(type(reply)(*map(_plain, msgspec.structs.astuple(reply))))
 
     def _reply(self, content: bytes) -> Reply:
         try:
@@ -93,3 +99,16 @@ class Sessions:
         if old is not None:
             old.forget()
         return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of AWS's with all its texts made plain."""
+    match value:
+        case str():
+            return plain(value)
+        case dict():
+            return {_plain(key): _plain(held) for key, held in value.items()}
+        case list():
+            return [_plain(held) for held in value]
+        case _:
+            return value

@@ -249,7 +249,12 @@ class AskedGcp(Gcp):
         """Do nothing: what is open is the other process's."""
 
     def _asked(self, decoder: msgspec.msgpack.Decoder[T], name: str, *given: Any) -> T:
-        question = msgspec.msgpack.encode(Question(self._login, name, given))
+        try:
+            question = msgspec.msgpack.encode(Question(self._login, name, given))
+        except OverflowError as error:
+            raise InvalidSpec(
+                "Vertex AI has no such job: it has a number of more than 64 bits.", hint="Correct resource_args.vertex."
+            ) from error
         try:
             # A second job would not be taken for the first.
             reply = _reply_decoder.decode(ask(self._socket, question, changes=name == "create_job"))

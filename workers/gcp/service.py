@@ -10,9 +10,21 @@ from typing import Any
 import msgspec
 
 from ipc.errors import JobError
+from ipc.messages import plain
 from ipc.request_service import ServiceEnd
 from workers.environments import CloudRefused
-from workers.gcp.requests import ERRORS, QUESTIONS, Answered, Failed, Gcp, Login, Question, Reply, open_session
+from workers.gcp.requests import (
+    ERRORS,
+    QUESTIONS,
+    Answered,
+    Failed,
+    Gcp,
+    Login,
+    Question,
+    Reply,
+    VertexRefused,
+    open_session,
+)
 from workers.request_service import serve
 
 #: So many sessions are kept while nothing is asked.
@@ -50,7 +62,7 @@ class Sessions:
             return Answered(msgspec.Raw(msgspec.msgpack.encode(self._value(_decoder.decode(content)))))
         except JobError as error:
             kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS)
-            return Failed(next(kinds, "HostError"), error.message, error.hint)
+            return Failed(next(kinds, "HostError"), plain(error.message), error.hint and plain(error.hint))
         except Exception as error:
             # The worker is told, and asks again; another question may well be answered.
             log.exception("A request to Google Cloud could not be made.")
@@ -72,7 +84,7 @@ class Sessions:
         is_kept = True
         try:
             yield session
-        except CloudRefused:
+        except (CloudRefused, VertexRefused):
             # Credentials that the administrator has replaced meanwhile are read by a new one.
             is_kept = False
             raise

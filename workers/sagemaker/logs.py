@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.messages import plain
 from workers.aws.errors import AwsRefused
 from workers.aws.requests import Aws
 from workers.output import OutputWriter
@@ -131,7 +132,7 @@ class CloudWatchCopy:
     def _write(self, name: str, events: list[dict[str, Any]]) -> None:
         """Write a page, or the rest of it where an earlier copy stopped inside of it."""
         prefix = f"[{_host(name)}] " if self._hosts > 1 else ""
-        text = "".join(f"{prefix}{event['message']}\n" for event in events).encode()
+        text = plain("".join(f"{prefix}{event['message']}\n" for event in events)).encode()
         position = self._position
         done = 0
         if position.stream == name:

@@ -98,6 +98,22 @@ def test_a_request_whose_answer_was_lost_makes_one_job(make_job: JobMaker, aws: 
 # -- what goes wrong
 
 
+def test_half_a_character_in_an_error_or_in_the_output_costs_nothing_else(make_job: JobMaker, aws: FakeAws) -> None:
+    job = make_job()
+    runner, handle = job.submit()
+    aws.fail(DESCRIBE, 400, "AccessDeniedException", "half \ud800 a character")
+    with pytest.raises(RunnerUnavailable, match=r"half . a character"):
+        runner.inspect(handle)
+
+    aws.write_log(handle.data["job"], ["half \ud800 a line", "the next"])
+    follower = follow(runner, handle, job)
+    wait_until(lambda: b"the next" in job.output(), 20, "the output is copied")
+    aws.stop(handle.data["job"])
+    wait_for_end(runner, handle)
+    assert follower.finish(30)
+    assert job.output().decode() == "half \ufffd a line\nthe next\n"
+
+
 def test_a_refused_job_says_why_and_shows_no_variable(
     make_job: JobMaker, aws: FakeAws, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -237,6 +237,25 @@ def test_credentials_that_are_refused_say_nothing_of_a_job_that_runs(cloud: Goog
         runner.inspect(handle)
 
 
+def test_credentials_that_were_replaced_are_read_anew_though_jobs_run_alone(
+    cloud: GoogleCloud, tmp_path: Path, way_to_the_cloud: str
+) -> None:
+    if way_to_the_cloud == "sdk":
+        pytest.skip("the next worker reads them")
+    runner, handle = job_of(cloud, tmp_path, seconds=60).submit()
+    cloud.expire_token()
+    (tmp_path / "subject-token").unlink()
+    with pytest.raises(RunnerUnavailable):
+        runner.inspect(handle)
+
+    cloud.write_credentials(tmp_path)
+    file = tmp_path / "credentials.json"
+    file.write_text(file.read_text().replace('subject-token"', 'other-token"'))
+    (tmp_path / "subject-token").rename(tmp_path / "other-token")
+
+    assert runner.inspect(handle).state is JobState.RUNNING
+
+
 def test_credentials_that_are_refused_create_no_job(cloud: GoogleCloud, tmp_path: Path) -> None:
     cloud.faults["token"] = [400]
 
