@@ -245,8 +245,13 @@ class JobRunner:
             # It may have been created all the same.
             log.warning("There is no answer to the submission.", extra={"job": launch.name, "error": str(error)})
         handle = self._find()
+        if handle is None and self._context.is_interrupted():
+            # What had no answer may take effect a moment later.
+            time.sleep(STOPPING_POLL_SECONDS)
+            handle = self._find()
         if handle is not None:
             return handle
+        self._context.raise_if_interrupted()
         try:
             return self._runner.submit(launch)
         except (RunnerUnavailable, OSError):

@@ -98,6 +98,17 @@ def test_a_job_goes_through_its_phases_and_its_output_is_in_its_directory(
     assert (tmp_path / "jobs" / "fake-cluster").is_dir()
 
 
+def test_a_job_that_is_stopped_while_its_target_is_away_and_does_not_exist_is_not_submitted_again(
+    start: Callable[..., Job], heard: Heard
+) -> None:
+    job = start(submit_unavailable_times=1, find_unavailable_times=10)
+    job.wait_for(Submitting)
+    job.context.interrupt(STOP)
+
+    assert state_of(job.end()) is JobState.STOPPED
+    assert not any(isinstance(event, Submitted) for event in heard)
+
+
 def test_a_submission_that_waits_for_its_target_says_so(start: Callable[..., Job], heard: Heard) -> None:
     job = start(submit_unavailable_times=1, find_unavailable_times=3)
 
