@@ -4,47 +4,25 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
-from launchd.server.models import AgentIdentity, EntityRecord, KeyRole, Queue, Viewer
 from launchd.server.settings import ServerSettings
-from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.factory import migration_transaction
-from launchd.server.store.launch import agents, gone_agents, items, leases, queues
-from launchd.server.store.launch.taking import Lease
+from launchd.server.store.launch import gone_agents
 from launchd.server.store.tables import launch_agents, run_queue_items
+from tests.support.launch_store import LaunchStore
 
 DAY_SECONDS = 24 * 3600.0
 
 pytestmark = pytest.mark.dialect
 
 
-class Store:
-    """A store with one queue. Agents are named by their hosts."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        _, key = api_keys.issue(connection, accounts.first_user(connection, "me"), "key", KeyRole.ADMIN)
-        viewer = api_keys.viewer_of_key(connection, api_keys.digest_of(key))
-        assert viewer is not None
-        self.viewer: Viewer = viewer
-        self._entity: EntityRecord = principals.require_entity(connection, viewer, "me")
-        project, _ = principals.ensure_project(connection, self._entity, "p")
-        queue_id = queues.create_queue(connection, viewer, project, "q", {})
-        self._queue: Queue = queues.require_queue_by_id(connection, viewer, queue_id)
+class Store(LaunchStore):
+    """A store whose agents are named by their hosts, and may be silent."""
 
     def add(self, host: str, silent_days: float, *, by_the_stores_clock: float | None = None) -> str:
         """Register an agent, silent for so many days by both clocks, or by each."""
-        made = agents.create_agent(
-            self.connection,
-            self.viewer,
-            self._entity,
-            [self._queue.id],
-            hostname=host,
-            config=None,
-            version=None,
-            identity=AgentIdentity(incarnation="i"),
-        )
+        made = self.add_agent(host)
         seconds = DAY_SECONDS * (silent_days if by_the_stores_clock is None else by_the_stores_clock)
         silence = {
             "heartbeat_at": time.time() - DAY_SECONDS * silent_days,
@@ -55,11 +33,9 @@ class Store:
 
     def lease(self, agent: str) -> str:
         """Lease a new item to an agent; returns its id."""
-        item = items.push(self.connection, self._queue, "{}", None, self.viewer.user_id, priority=2, is_scheduler=False)
-        found = agents.require_agent(self.connection, self.viewer, agent)
-        lease = Lease(viewer=self.viewer, agent_id=agent, claim_id=agent, seconds=60.0)
-        leases.claim(self.connection, found, leases.Capacity(items=1, schedulers=0), lease)
-        return str(item)
+        item = self.push()
+        assert self.claim(agent, agent) == [item]
+        return item
 
     def kept(self) -> set[str]:
         return set(self.connection.execute(select(launch_agents.c.hostname)).scalars())

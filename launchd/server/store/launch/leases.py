@@ -95,7 +95,8 @@ def claim(
     # Where no GPU is free, the others need not be looked at.
     is_choosy = gpus is not None and gpus.summary.free > 0 and wanted.items > 0
     fits = FittingTaker(connection, lease, queues, gpus) if gpus is not None and is_choosy else None
-    take = taker(connection, lease, scheduler=False, gpus=gpus is None or is_choosy)
+    # Where nothing asked for GPUs a moment ago, something may by now.
+    take = taker(connection, lease, scheduler=False, gpus=gpus is None)
     chosen = [
         *_take_in_turn(fits.take if fits and fits.has_demands else take, queues, wanted.items),
         *_take_in_turn(taker(connection, lease, scheduler=True), queues, wanted.schedulers),
