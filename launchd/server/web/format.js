@@ -37,6 +37,11 @@ export function parsed(text) {
   return JSON.parse(text.replace(STRINGS_AND_ODD_NUMBERS, (found) => (found.startsWith('"') ? found : `"${found}"`)));
 }
 
+/** Whether a value is a number, or the name of one that JSON lacks. */
+export function isNumber(value) {
+  return typeof value === "number" || ["NaN", "Infinity", "-Infinity"].includes(value);
+}
+
 /** Any value of JSON, in one line. */
 export function inOneLine(value) {
   return typeof value === "string" ? value : JSON.stringify(value);

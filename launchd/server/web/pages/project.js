@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/htm-preact-3.1.1.js";
 import { graphql } from "../api.js";
-import { inOneLine, parsed, short } from "../format.js";
+import { inOneLine, isNumber, parsed, short } from "../format.js";
 import { useLive } from "../live.js";
 import { addressOf, Ago, Commands, Loading, quoted, State, Table, useTitle } from "../parts.js";
 
@@ -51,7 +51,7 @@ function metricsOf(runs) {
   const seen = new Map();
   for (const run of runs) {
     for (const [name, value] of Object.entries(run.summary)) {
-      if (!name.startsWith("_") && typeof value === "number") {
+      if (!name.startsWith("_") && isNumber(value)) {
         seen.set(name, (seen.get(name) ?? 0) + 1);
       }
     }
