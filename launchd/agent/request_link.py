@@ -28,9 +28,9 @@ class RequestLink(ServiceThread[ServicePeer]):
         self._settings = settings
         self._silence = silence_seconds
 
-    def run(self) -> None:
-        """Keep a process until told to end; its socket goes with the last one."""
-        super().run()
+    def end(self) -> None:
+        """Have process and thread end; the socket goes at once, for the agent may not wait for them."""
+        super().end()
         # A directory that cannot be written any more ends no agent.
         with contextlib.suppress(OSError):
             Path(self._settings.socket).unlink()
