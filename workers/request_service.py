@@ -156,33 +156,40 @@ class _Request(socketserver.BaseRequestHandler):
             log.debug("A worker left before it had its answer.", extra={"error": str(error)})
 
 
-def ask(path: str, content: bytes, *, changes: bool) -> bytes:
+def nothing_to_note() -> None:
+    """Do nothing before a question is asked."""
+
+
+def ask(path: str, content: bytes, *, changes: bool, asking: Callable[[], None] = nothing_to_note) -> bytes:
     """Return the answer of the process that listens at ``path``.
 
-    Where that ends over the question, one that ``changes`` nothing in the cloud is asked again.
+    Where that ends over the question, one that ``changes`` nothing in the cloud is asked again. ``asking`` is called
+    once the process is there, before it knows anything; what it raises is raised, and nothing was asked.
 
     Raises:
         NoService: there is none, nor came one within a minute and a half.
         NoServiceAnswer: it ended, or did not answer.
     """
-    for _ in range(0 if changes else TRIES - 1):
-        with contextlib.suppress(OSError, EOFError):
-            return _asked(path, content)
-    try:
-        return _asked(path, content)
-    except (OSError, EOFError) as error:
-        raise NoServiceAnswer("it ended before it had answered") from error
+    tries = 1 if changes else TRIES
+    for left in reversed(range(tries)):
+        with _connected(path) as asked:
+            asking()
+            try:
+                return _answer_to(content, asked)
+            except (OSError, EOFError) as error:
+                if not left:
+                    raise NoServiceAnswer("it ended before it had answered") from error
+    raise AssertionError("the last try answers or raises")
 
 
-def _asked(path: str, content: bytes) -> bytes:
+def _answer_to(content: bytes, asked: socket.socket) -> bytes:
     """Return an answer; raises as :func:`ask`, ``OSError`` or ``EOFError`` where the process ends."""
-    with _connected(path) as asked:
-        asked.settimeout(ANSWER_SECONDS)
-        try:
-            _send(asked, content)
-            return _receive(asked)
-        except TimeoutError as error:
-            raise NoServiceAnswer(f"it did not answer within {ANSWER_SECONDS:g} s") from error
+    asked.settimeout(ANSWER_SECONDS)
+    try:
+        _send(asked, content)
+        return _receive(asked)
+    except TimeoutError as error:
+        raise NoServiceAnswer(f"it did not answer within {ANSWER_SECONDS:g} s") from error
 
 
 def _connected(path: str) -> socket.socket:

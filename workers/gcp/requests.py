@@ -6,6 +6,7 @@ this loads none. A custom job is given in the form of the API, with the names of
 
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,9 +18,10 @@ from ipc.targets import GCP
 from ipc.work_order import WorkOrder
 from workers.environments import CloudRefused, CloudUnavailable
 from workers.extras import not_installed
-from workers.request_service import NoService, NoServiceAnswer, ask
+from workers.request_service import NoService, NoServiceAnswer, ask, nothing_to_note
 
 T = TypeVar("T")
+Note = Callable[[], None]
 
 #: What brings the SDK, which most workers never load.
 _SESSION = "workers.gcp.session:GcpSession"
@@ -84,8 +86,8 @@ class Gcp(ABC):
         """Raise :class:`InvalidSpec` for a custom job that the API does not know; asks no service."""
 
     @abstractmethod
-    def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
-        """Create a custom job.
+    def create_job(self, project: str, region: str, job: dict[str, Any], asking: Note = nothing_to_note) -> Seen:
+        """Create a custom job; ``asking`` is called at the moment from which on it may exist.
 
         Raises:
             InvalidSpec: the API has no such request.
@@ -225,9 +227,10 @@ class AskedGcp(Gcp):
         """See the base class."""
         self._asked(_nothing, "check_job", job)
 
-    def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
+    def create_job(self, project: str, region: str, job: dict[str, Any], asking: Note = nothing_to_note) -> Seen:
         """See the base class."""
-        return self._asked(_seen, "create_job", project, region, job)
+        # A second job would not be taken for the first.
+        return self._asked(_seen, "create_job", project, region, job, changes=True, asking=asking)
 
     def find_jobs(self, project: str, region: str, wanted: str) -> list[Seen]:
         """See the base class."""
@@ -248,7 +251,14 @@ class AskedGcp(Gcp):
     def close(self) -> None:
         """Do nothing: what is open is the other process's."""
 
-    def _asked(self, decoder: msgspec.msgpack.Decoder[T], name: str, *given: Any) -> T:
+    def _asked(
+        self,
+        decoder: msgspec.msgpack.Decoder[T],
+        name: str,
+        *given: Any,
+        changes: bool = False,
+        asking: Note = nothing_to_note,
+    ) -> T:
         try:
             question = msgspec.msgpack.encode(Question(self._login, name, given))
         except OverflowError as error:
@@ -256,8 +266,7 @@ class AskedGcp(Gcp):
                 "Vertex AI has no such job: it has a number of more than 64 bits.", hint="Correct resource_args.vertex."
             ) from error
         try:
-            # A second job would not be taken for the first.
-            reply = _reply_decoder.decode(ask(self._socket, question, changes=name == "create_job"))
+            reply = _reply_decoder.decode(ask(self._socket, question, changes=changes, asking=asking))
         except (NoService, NoServiceAnswer) as error:
             raise CloudUnavailable(f"The agent's process that asks Google Cloud gave no answer: {error}.") from error
         match reply:

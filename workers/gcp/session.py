@@ -17,7 +17,8 @@ from google.protobuf.json_format import ParseDict, ParseError
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from workers.environments import CloudRefused
 from workers.environments.gcp import GcpEnvironment, translated
-from workers.gcp.requests import Gcp, Login, Page, Seen, VertexBusy, VertexRefused
+from workers.gcp.requests import Gcp, Login, Note, Page, Seen, VertexBusy, VertexRefused
+from workers.request_service import nothing_to_note
 
 T = TypeVar("T")
 
@@ -63,9 +64,10 @@ class GcpSession(Gcp):
         """See the base class."""
         parse_request(job)
 
-    def create_job(self, project: str, region: str, job: dict[str, Any]) -> Seen:
+    def create_job(self, project: str, region: str, job: dict[str, Any], asking: Note = nothing_to_note) -> Seen:
         """See the base class."""
         asked = {"parent": _parent(project, region), "custom_job": parse_request(job)}
+        asking()
         try:
             return _seen(self._ask(region, lambda client: client.create_custom_job(request=asked, **self._limits)))
         except exceptions.TooManyRequests as error:

@@ -124,10 +124,8 @@ class VertexRunner(Runner):
     def _create(self, place: Place, request: dict[str, Any]) -> Seen:
         """Ask for the job, again where Vertex AI takes no more requests for a time: then it has made none."""
         for pause in (*CREATE_PAUSES, None):
-            record = CreateRecord(place, self._clock.now())
-            records.write_create(self._directory, record)
             try:
-                seen = self._gcp.create_job(place.project, place.region, request)
+                seen = self._gcp.create_job(place.project, place.region, request, lambda: self._note_create(place))
             except VertexBusy as error:
                 records.remove_create(self._directory)
                 if pause is None:
@@ -137,9 +135,13 @@ class VertexRunner(Runner):
                 records.remove_create(self._directory)
                 raise SubmitError(error.message, hint=error.hint) from error
             else:
-                records.write_create(self._directory, replace(record, job=seen.name))
+                self._note_create(place, seen.name)
                 return seen
         raise AssertionError("the last pause is none")
+
+    def _note_create(self, place: Place, job: str | None = None) -> None:
+        """Note that the job is asked for now; a worker may have waited long for the process that asks."""
+        records.write_create(self._directory, CreateRecord(place, self._clock.now(), job))
 
     def _find_before(self, name: str) -> Handle | None:
         """Return the job that is there before it is asked for; raises as :meth:`find`.

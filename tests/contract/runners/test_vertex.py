@@ -16,16 +16,20 @@ from ipc.boot_clock import BootClock
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import Handle
 from ipc.run_spec import RunSpec
+from ipc.settings import EnvironmentConfig, VertexConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.google_cloud import DONE_UNANSWERED, UNANSWERED, GoogleCloud, entry, google_cloud, job_args
 from tests.support.waiting import wait_until
+from workers import request_service
 from workers.builders import Build
 from workers.context import JobContext
 from workers.environments import CloudRefused
+from workers.gcp.requests import AskedGcp, Login
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
+from workers.runners.vertex import VertexRunner
 from workers.vertex import records
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
@@ -235,6 +239,23 @@ def test_credentials_that_are_refused_say_nothing_of_a_job_that_runs(cloud: Goog
 
     with pytest.raises(RunnerUnavailable, match="refuses the credentials of this host"):
         runner.inspect(handle)
+
+
+def test_a_job_that_could_not_be_asked_for_is_not_taken_for_one_that_may_exist(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request may not be dated before the process was there which made it."""
+    job = job_of(cloud, tmp_path)
+    runner = job.runner()
+    assert isinstance(runner, VertexRunner)
+    monkeypatch.setattr(request_service, "START_SECONDS", 0.2)
+    nowhere = AskedGcp(str(tmp_path / "none.sock"), Login(EnvironmentConfig("gcp"), VertexConfig()))
+    monkeypatch.setattr(runner._gcp, "create_job", nowhere.create_job)
+
+    with pytest.raises(RunnerUnavailable, match="could not be reached"):
+        runner.submit(job.launch)
+
+    assert records.read_create(job.directory) is None
 
 
 def test_credentials_that_were_replaced_are_read_anew_though_jobs_run_alone(

@@ -73,6 +73,29 @@ def test_a_process_that_is_being_started_is_waited_for(place: Path) -> None:
     assert answers == [b"12"]
 
 
+def test_what_is_noted_before_a_question_is_noted_when_the_process_is_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_service, "START_SECONDS", 0.2)
+    said: list[str] = []
+    with pytest.raises(NoService):
+        ask(str(place), b"1", changes=True, asking=lambda: said.append("noted"))
+    assert said == []
+
+    def answer(content: bytes) -> bytes:
+        said.append("asked")
+        return content
+
+    def fail() -> None:
+        raise OSError("full")
+
+    with RequestServer(place, answer):
+        ask(str(place), b"1", changes=True, asking=lambda: said.append("noted"))
+        with pytest.raises(OSError, match="full"):
+            ask(str(place), b"1", changes=True, asking=fail)
+    assert said == ["noted", "asked"]
+
+
 def test_where_there_is_no_process_nothing_was_done(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_service, "START_SECONDS", 0.2)
 
