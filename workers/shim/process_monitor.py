@@ -199,8 +199,10 @@ class ProcessMonitor:
 
     def _usage(self) -> Usage:
         """Return what the command used: by its group, and where that does not say, by the processes waited for."""
-        waited = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seen = Usage(waited.ru_utime + waited.ru_stime, waited.ru_maxrss * 1024)
+        waited, own = resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF)
+        # The kernel counts for a process what it was before it ran the command: a copy of this one.
+        is_theirs = waited.ru_maxrss > own.ru_maxrss
+        seen = Usage(waited.ru_utime + waited.ru_stime, waited.ru_maxrss * 1024 if is_theirs else None)
         held = self._group.usage() if self._group is not None else Usage()
         return Usage(
             seen.cpu_seconds if held.cpu_seconds is None else held.cpu_seconds,
