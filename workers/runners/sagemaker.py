@@ -125,6 +125,8 @@ class SagemakerRunner(Runner):
     def _create(self, aws: Aws, name: str, parameters: dict[str, Any]) -> None:
         """Ask for the training job, again where SageMaker takes no more requests for a time: then it has made none."""
         for pause in (*CREATE_PAUSES, None):
+            # The questions before may have taken long, and the job may be to stop by now.
+            self._pause(0.0)
             try:
                 aws.call(SAGEMAKER, "create_training_job", f"the training job {name}", **parameters)
             except AwsThrottled:

@@ -124,6 +124,8 @@ class VertexRunner(Runner):
     def _create(self, place: Place, request: dict[str, Any]) -> Seen:
         """Ask for the job, again where Vertex AI takes no more requests for a time: then it has made none."""
         for pause in (*CREATE_PAUSES, None):
+            # The questions before may have taken long, and the job may be to stop by now.
+            self._pause(0.0)
             try:
                 seen = self._gcp.create_job(place.project, place.region, request, lambda: self._note_create(place))
             except VertexBusy as error:

@@ -19,7 +19,7 @@ from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.aws import ROLE, FakeAws, arguments
 from tests.support.waiting import wait_until
 from workers.builders import Build
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -171,8 +171,21 @@ def test_a_throttled_creation_heeds_a_stop(make_job: JobMaker, aws: FakeAws, mon
     assert aws.jobs == {}
 
 
-def _stopped(_seconds: float) -> None:
-    raise JobCancelled("stopped")
+def _stopped(seconds: float) -> None:
+    if seconds:
+        raise JobCancelled("stopped")
+
+
+def test_a_job_that_was_stopped_before_it_was_asked_for_is_not_created(make_job: JobMaker, aws: FakeAws) -> None:
+    job = make_job()
+    runner = job.runner()
+    stopped = context(job)
+    runner.fetch_image(IMAGE, stopped)
+    stopped.interrupt(StopSignal("it is late", 0.0))
+
+    with pytest.raises(JobCancelled, match="it is late"):
+        runner.submit(job.launch)
+    assert aws.asked(CREATE) == []
 
 
 def test_a_quota_that_is_used_up_is_told_with_what_to_do(make_job: JobMaker, aws: FakeAws) -> None:

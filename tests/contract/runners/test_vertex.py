@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ipc.boot_clock import BootClock
-from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
+from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import Handle
 from ipc.run_spec import RunSpec
 from ipc.settings import EnvironmentConfig, VertexConfig
@@ -23,7 +23,7 @@ from tests.support.google_cloud import DONE_UNANSWERED, UNANSWERED, GoogleCloud,
 from tests.support.waiting import wait_until
 from workers import request_service
 from workers.builders import Build
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.environments import CloudRefused
 from workers.gcp.requests import AskedGcp, Login
 from workers.output import OutputWriter
@@ -255,6 +255,19 @@ def test_a_job_that_could_not_be_asked_for_is_not_taken_for_one_that_may_exist(
     with pytest.raises(RunnerUnavailable, match="could not be reached"):
         runner.submit(job.launch)
 
+    assert records.read_create(job.directory) is None
+
+
+def test_a_job_that_was_stopped_before_it_was_asked_for_is_not_created(cloud: GoogleCloud, tmp_path: Path) -> None:
+    job = job_of(cloud, tmp_path)
+    runner = job.runner()
+    stopped = JobContext(job.order, "key", lambda _event: None)
+    runner.fetch_image(IMAGE, stopped)
+    stopped.interrupt(StopSignal("it is late", 0.0))
+
+    with pytest.raises(JobCancelled, match="it is late"):
+        runner.submit(job.launch)
+    assert cloud.jobs == []
     assert records.read_create(job.directory) is None
 
 
