@@ -68,9 +68,9 @@ class VertexRunner(Runner):
         image = self._order.spec.docker_image
         launch = LaunchRequest(self._order.name, ("true",), {}, self._directory, Build(image=image or _IMAGE_TO_COME))
         args = read_args(self._order, image or _IMAGE_TO_COME)
-        self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
-        # What gives no answer now may give one when the job is created.
+        # What gives no answer now may give one when the job is created; what is granted is looked at then, too.
         with suppress(CloudUnavailable):
+            self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
             self._gcp.verify()
 
     def _require_granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> None:

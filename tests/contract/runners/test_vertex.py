@@ -179,6 +179,18 @@ def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monke
     assert cloud.asked.count("create") == 3
 
 
+def test_a_cloud_that_cannot_be_asked_yet_fails_no_job(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.request_service.START_SECONDS", 0.1)
+    monkeypatch.setattr("workers.gcp.requests.find_service", lambda _: str(tmp_path / "none"))
+
+    job_of(cloud, tmp_path).runner().validate()
+
+    with pytest.raises(RunnerUnavailable, match="could not be reached"):
+        job_of(cloud, tmp_path).submit()
+
+
 def test_each_request_to_create_is_noted_with_its_own_moment(
     cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
