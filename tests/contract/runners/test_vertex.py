@@ -283,11 +283,10 @@ def test_a_job_that_was_stopped_before_it_was_asked_for_is_not_created(cloud: Go
     assert records.read_create(job.directory) is None
 
 
-def test_credentials_that_were_replaced_are_read_anew_though_jobs_run_alone(
-    cloud: GoogleCloud, tmp_path: Path, way_to_the_cloud: str
-) -> None:
-    if way_to_the_cloud == "sdk":
-        pytest.skip("the next worker reads them")
+# Where each worker has the SDK, the next one reads them.
+@pytest.mark.usefixtures("way_to_the_cloud")
+@pytest.mark.parametrize("way_to_the_cloud", ["service"], indirect=True)
+def test_credentials_that_were_replaced_are_read_anew_though_jobs_run_alone(cloud: GoogleCloud, tmp_path: Path) -> None:
     runner, handle = job_of(cloud, tmp_path, seconds=60).submit()
     cloud.expire_token()
     (tmp_path / "subject-token").unlink()
