@@ -70,16 +70,23 @@ class VertexRunner(Runner):
         args = read_args(self._order, image or _IMAGE_TO_COME)
         # What gives no answer now may give one when the job is created; what is granted is looked at then, too.
         with suppress(CloudUnavailable):
-            self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
+            self._granted(args, launch, own_image=_IMAGE_TO_COME)
             self._gcp.verify()
 
-    def _require_granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> None:
-        """Raise :class:`InvalidSpec` or :class:`PolicyRefused`; ``own_image`` is one that this agent built."""
-        request = job_request(args, self._order, launch, self._place())
+    def _granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> tuple[Place, dict[str, Any]]:
+        """Return where the job is to be, and the request for it; ``own_image`` is one that this agent built.
+
+        Raises:
+            InvalidSpec: Vertex AI has no such job.
+            PolicyRefused: the policy does not grant it.
+        """
+        place = self._place()
+        request = job_request(args, self._order, launch, place)
         refused = policy.refusals(request, staging_bucket(args), own_image, self._order.policy.vertex)
         if refused:
             raise PolicyRefused(" ".join(refused))
         self._gcp.check_job(request)
+        return place, request
 
     def _place(self) -> Place:
         return Place(self._gcp.project(), self._gcp.region())
@@ -116,9 +123,7 @@ class VertexRunner(Runner):
         if found is not None:
             return found
         args = read_args(self._order, launch.build.image or "")
-        self._require_granted(args, launch, own_image=launch.build.image)
-        place = self._place()
-        seen = self._create(place, job_request(args, self._order, launch, place))
+        seen = self._create(*self._granted(args, launch, own_image=launch.build.image))
         return _handle(launch.name, seen.name)
 
     def _create(self, place: Place, request: dict[str, Any]) -> Seen:
