@@ -55,14 +55,19 @@ class Environment(Protocol):
 def load_environment(order: WorkOrder, cloud: str) -> Environment:
     """Return the environment for the job of ``order`` in the cloud of the name ``cloud`` (:mod:`ipc.targets`).
 
-    As with W&B's agent, a cloud that the configuration does not name is used by its own default credentials.
-
     Raises:
         HostError: this agent was installed without the SDK, or has nothing for this cloud.
     """
+    return create_environment(environment_config(order, cloud), order)
+
+
+def environment_config(order: WorkOrder, cloud: str) -> EnvironmentConfig:
+    """Return what the configuration says of the cloud of the name ``cloud``.
+
+    As with W&B's agent, a cloud that it does not name is used by its own default credentials.
+    """
     named = order.environment
-    config = named if named is not None and named.type == cloud else EnvironmentConfig(cloud)
-    return create_environment(config, order)
+    return named if named is not None and named.type == cloud else EnvironmentConfig(cloud)
 
 
 def create_environment(config: EnvironmentConfig, order: WorkOrder) -> Environment:

@@ -16,7 +16,7 @@ from ipc.request_service import find_service
 from ipc.settings import EnvironmentConfig, VertexConfig
 from ipc.targets import GCP
 from ipc.work_order import WorkOrder
-from workers.environments import CloudRefused, CloudUnavailable
+from workers.environments import CloudRefused, CloudUnavailable, environment_config
 from workers.extras import not_installed
 from workers.request_service import NoService, NoServiceAnswer, ask, nothing_to_note
 
@@ -125,13 +125,10 @@ class Gcp(ABC):
 def open_gcp(order: WorkOrder) -> Gcp:
     """Return Google Cloud for the job of ``order``; nothing is asked yet.
 
-    As with W&B's agent, it is used by its own default credentials where the configuration names another cloud.
-
     Raises:
         HostError: this agent was installed without the SDK.
     """
-    named = order.environment
-    login = Login(named if named is not None and named.type == GCP else EnvironmentConfig(GCP), order.vertex)
+    login = Login(environment_config(order, GCP), order.vertex)
     service = find_service(GCP)
     return open_session(login) if service is None else AskedGcp(service, login)
 

@@ -10,9 +10,10 @@ import time
 
 import msgspec
 
-from ipc.settings import EnvironmentConfig, RegistryAccess
+from ipc.settings import RegistryAccess
 from ipc.targets import AZURE
 from ipc.work_order import WorkOrder
+from workers.environments import environment_config
 from workers.environments.azure import AzureEnvironment
 from workers.registries import Pause, RegistryError
 from workers.registries.credentials import Credentials, CredentialSources
@@ -70,6 +71,5 @@ class AcrRegistry(PlainRegistry):
     """The repository of the configuration, of as many parts as it has."""
 
     def _find_sources(self, order: WorkOrder, own: str, pause: Pause) -> CredentialSources:
-        named = order.environment
-        config = named if named is not None and named.type == AZURE else EnvironmentConfig(AZURE)
-        return AcrTokens(order.registry_access, own, AzureEnvironment(config, order), pause)
+        environment = AzureEnvironment(environment_config(order, AZURE), order)
+        return AcrTokens(order.registry_access, own, environment, pause)

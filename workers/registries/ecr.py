@@ -13,11 +13,12 @@ import msgspec
 
 from ipc.errors import HostError
 from ipc.settings import AwsConfig, RegistryAccess, RegistryConfig
+from ipc.targets import AWS
 from ipc.work_order import WorkOrder
 from workers.aws.errors import AwsRefused
 from workers.aws.requests import Aws, open_aws
 from workers.docker.images import ImageName, parse_image
-from workers.environments import CloudUnavailable
+from workers.environments import CloudUnavailable, environment_config
 from workers.registries import Pause, RegistryError
 from workers.registries.credentials import Credentials, CredentialSources
 from workers.registries.distribution import MANIFEST_TYPES, Distribution
@@ -167,8 +168,7 @@ def _found_address(order: WorkOrder, registry: RegistryConfig) -> str:
             "The configuration of this agent does not name its repository of ECR.",
             hint="The administrator sets builder.destination, or registry.repository.",
         )
-    named = order.environment.region if order.environment is not None and order.environment.type == "aws" else None
-    aws = open_aws(order.aws, registry.region or named)
+    aws = open_aws(order.aws, registry.region or environment_config(order, AWS).region)
     try:
         place = Place(registry.account_id or aws.caller().account, aws.region)
     finally:

@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from ipc.errors import HostError, InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
+from ipc.targets import AWS
 from ipc.work_order import WorkOrder
 from workers.aws.errors import AwsRefused, AwsThrottled
 from workers.aws.requests import Aws, open_aws
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
-from workers.environments import CloudUnavailable
+from workers.environments import CloudUnavailable, environment_config
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.macros import macros_of
 from workers.output import OutputWriter
@@ -228,9 +229,8 @@ class SagemakerRunner(Runner):
         return self._connection
 
     def _connect(self, region: str | None) -> Aws:
-        named = self._order.environment
-        if region is None and named is not None and named.type == "aws":
-            region = named.region
+        if region is None:
+            region = environment_config(self._order, AWS).region
         return open_aws(self._order.aws, region, self._read(None).profile)
 
     def _job_name(self, workload: str) -> str:
