@@ -16,7 +16,7 @@ from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesAp
 from workers.kubernetes.archives import CODE_ARCHIVE, part_names, parts_of, volume_of
 from workers.kubernetes.code_claim import CodeClaim, find_code_claim
 from workers.kubernetes.handles import secrets_path
-from workers.kubernetes.job_secrets import names_in
+from workers.kubernetes.job_secrets import code_prefix, login_name, names_in
 from workers.kubernetes.manifest import Code, Content, Object
 from workers.kubernetes.names import NAME_LABEL
 from workers.kubernetes.refusals import asked
@@ -124,7 +124,7 @@ class Belongings:
         name = self._order.name
         self._remove_services(api, namespace)
         self.remove_code()
-        for secret in (name, f"{name}-pull"):
+        for secret in (name, login_name(name)):
             asked(lambda one=secret: api.delete(secrets_path(namespace, one)))  # type: ignore[misc]
         for part in part_names(code_prefix(name)):
             if not asked(lambda one=part: api.delete(secrets_path(namespace, one))):  # type: ignore[misc]
@@ -166,8 +166,3 @@ def own_secret(api: KubernetesApi, namespace: str, name: str, owner: Object) -> 
             raise
         return False
     return True
-
-
-def code_prefix(workload: str) -> str:
-    """Return what the names of the Secrets with a job's files begin with."""
-    return f"{workload}-code"

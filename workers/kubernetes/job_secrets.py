@@ -20,6 +20,16 @@ from workers.registries.names import split
 _OWN_SUFFIX = re.compile(r"(-pull|-code-\d+)?")
 
 
+def login_name(workload: str) -> str:
+    """Return the name of the Secret with which a job's images are pulled."""
+    return f"{workload}-pull"
+
+
+def code_prefix(workload: str) -> str:
+    """Return what the names of the Secrets with a job's files begin with."""
+    return f"{workload}-code"
+
+
 def key_secret(workload: str, key: str) -> Object:
     """Return the Secret that holds the job's own key; its name is the workload's."""
     return {"metadata": {"name": workload}, "type": "Opaque", "stringData": {SECRET_KEY: key}}
@@ -39,7 +49,7 @@ def pull_secret(workload: str, image: str | None, order: WorkOrder) -> Object | 
     found = load_registry(order).credentials(image)
     if found is None or found.registry != host:
         return None
-    return docker_config_secret(f"{workload}-pull", auth_file([found]))
+    return docker_config_secret(login_name(workload), auth_file([found]))
 
 
 def names_in(body: Object, workload: str) -> set[str]:

@@ -16,10 +16,10 @@ from ipc.handles import Handle
 from ipc.work_order import WorkOrder
 from workers.kubernetes.api import ApiRefusal, KubernetesApi
 from workers.kubernetes.archives import CODE_ARCHIVE, parts_of
-from workers.kubernetes.belongings import code_prefix, ensure_secret, own_secret
+from workers.kubernetes.belongings import ensure_secret, own_secret
 from workers.kubernetes.events import why_it_waits
 from workers.kubernetes.handles import owner_of
-from workers.kubernetes.job_secrets import key_secret, names_in, pull_secret
+from workers.kubernetes.job_secrets import code_prefix, key_secret, login_name, names_in, pull_secret
 from workers.kubernetes.manifest import Object, containers_of, pod_specs
 from workers.kubernetes.names import labels_of
 from workers.kubernetes.secret_objects import complete
@@ -79,7 +79,7 @@ class Remedies:
         """Make the Secret ``name`` again where it is gone, and renew the login where images cannot be pulled."""
         namespace, owner = str(handle.data["namespace"]), owner_of(handle)
         is_there = own_secret(api, namespace, name, owner)
-        if is_there and not (renew and name == self._login_name):
+        if is_there and not (renew and name == login_name(self._order.name)):
             return
         outcome = "has been made again"
         try:
@@ -91,17 +91,13 @@ class Remedies:
         if not is_there:
             yield f"its Secret {name} was deleted, and {outcome}"
 
-    @property
-    def _login_name(self) -> str:
-        return f"{self._order.name}-pull"
-
     def _content(self, name: str, found: Object) -> Object:
         """Return the Secret ``name`` of the job; raises :class:`HostError` where what belongs into it cannot be had."""
         if name == self._order.name:
             if not self.key:
                 raise HostError("This worker does not know the job's key.")
             return key_secret(name, self.key)
-        if name == self._login_name:
+        if name == login_name(self._order.name):
             return self._login(found)
         archive = Path(self._order.directory, CODE_ARCHIVE)
         try:
