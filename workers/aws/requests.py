@@ -16,7 +16,7 @@ from ipc.settings import AwsConfig
 from ipc.targets import AWS
 from workers.aws.errors import PARAMETER_VALIDATION, AwsRefused, AwsThrottled
 from workers.environments import CloudUnavailable
-from workers.extras import not_installed
+from workers.extras import needed_for
 from workers.request_service import NoService, NoServiceAnswer, ask
 
 #: What brings the SDK, which most workers never load.
@@ -85,10 +85,8 @@ def open_aws(settings: AwsConfig, region: str | None = None, profile: str | None
 
 def open_session(login: Login) -> Aws:
     """Return AWS by the SDK; raises :class:`HostError` where this agent was installed without it."""
-    try:
+    with needed_for("AWS", "aws"):
         opened: Aws = pkgutil.resolve_name(_SESSION)(login)
-    except ModuleNotFoundError as error:
-        raise not_installed("AWS", "aws", error) from error
     return opened
 
 

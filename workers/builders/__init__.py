@@ -11,7 +11,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.targets import BUILDERS
 from workers.context import JobContext
-from workers.extras import not_installed
+from workers.extras import needed_for
 from workers.sources import Project
 
 
@@ -67,8 +67,6 @@ def load_builder(name: str) -> Builder:
             f"The job would need an image built by {name}, and this agent builds none yet.",
             hint="Launch a container image, or the source code on a queue for local-process.",
         )
-    try:
+    with needed_for(f"the builder {name}", kind.extra):
         builder: Builder = pkgutil.resolve_name(kind.path)()
-    except ModuleNotFoundError as error:
-        raise not_installed(f"the builder {name}", kind.extra, error) from error
     return builder

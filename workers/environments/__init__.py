@@ -11,9 +11,9 @@ from typing import Protocol
 
 from ipc.errors import HostError, RunnerUnavailable
 from ipc.settings import EnvironmentConfig
-from ipc.targets import CLOUDS, Cloud
+from ipc.targets import CLOUDS
 from ipc.work_order import WorkOrder
-from workers.extras import not_installed
+from workers.extras import needed_for
 
 
 class CloudRefused(HostError):
@@ -75,14 +75,8 @@ def create_environment(config: EnvironmentConfig, order: WorkOrder) -> Environme
     cloud = next((one for one in CLOUDS if one.environment == config.type), None)
     if cloud is None or cloud.path is None:
         raise HostError(f"This agent has nothing for the environment {config.type}.")
-    return _create(cloud, cloud.path, config, order)
-
-
-def _create(cloud: Cloud, path: str, config: EnvironmentConfig, order: WorkOrder) -> Environment:
-    try:
-        environment: Environment = pkgutil.resolve_name(path)(config, order)
-    except ModuleNotFoundError as error:
-        raise not_installed(f"the environment {cloud.environment}", cloud.extra, error) from error
+    with needed_for(f"the environment {cloud.environment}", cloud.extra):
+        environment: Environment = pkgutil.resolve_name(cloud.path)(config, order)
     return environment
 
 

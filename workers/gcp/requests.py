@@ -17,7 +17,7 @@ from ipc.settings import EnvironmentConfig, VertexConfig
 from ipc.targets import GCP
 from ipc.work_order import WorkOrder
 from workers.environments import CloudRefused, CloudUnavailable, environment_config
-from workers.extras import not_installed
+from workers.extras import needed_for
 from workers.request_service import NoService, NoServiceAnswer, ask, nothing_to_note
 
 T = TypeVar("T")
@@ -135,10 +135,8 @@ def open_gcp(order: WorkOrder) -> Gcp:
 
 def open_session(login: Login) -> Gcp:
     """Return Google Cloud by its SDK; raises :class:`HostError` where this agent was installed without it."""
-    try:
+    with needed_for("Google Cloud", "gcp"):
         opened: Gcp = pkgutil.resolve_name(_SESSION)(login)
-    except ModuleNotFoundError as error:
-        raise not_installed("Google Cloud", "gcp", error) from error
     return opened
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from ipc.errors import BuildError, HostError
 from ipc.targets import LOCAL_REGISTRY, REGISTRIES
 from ipc.work_order import WorkOrder
-from workers.extras import not_installed
+from workers.extras import needed_for
 from workers.registries.credentials import Credentials
 
 #: Waits so many seconds; it may raise, to end what waits.
@@ -69,8 +69,6 @@ def load_registry(order: WorkOrder, pause: Pause = time.sleep) -> Registry:
             f"The configuration of this agent does not say where its registry of the type {target.type} is.",
             hint="The administrator sets builder.destination to the whole address of the repository.",
         )
-    try:
+    with needed_for(f"the registry {kind.name}", kind.extra):
         registry: Registry = pkgutil.resolve_name(kind.path)(order, pause)
-    except ModuleNotFoundError as error:
-        raise not_installed(f"the registry {kind.name}", kind.extra, error) from error
     return registry

@@ -22,7 +22,7 @@ from ipc.states import JobState
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
-from workers.extras import not_installed
+from workers.extras import needed_for
 from workers.job_environment import CHUNK_CHARACTERS
 from workers.output import OutputWriter
 from workers.wrong_arguments import wrong_arguments
@@ -213,10 +213,8 @@ def runner_class(resource: str) -> type[Runner]:
     if target is None or target.runner is None:
         known = ", ".join(sorted(targets.RUNNABLE))
         raise InvalidSpec(f"The resource {resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
-    try:
+    with needed_for(target.name, target.extra):
         found: type[Runner] = pkgutil.resolve_name(target.runner)
-    except ModuleNotFoundError as error:
-        raise not_installed(target.name, target.extra, error) from error
     return found
 
 
