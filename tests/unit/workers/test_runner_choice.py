@@ -22,7 +22,7 @@ def test_a_missing_sdk_names_the_extra_that_brings_it(monkeypatch: pytest.Monkey
     with pytest.raises(HostError, match="installed without what it needs for local-container") as caught:
         runner_class("local-container")
     assert (caught.value.hint or "").endswith(
-        "python -m pip install --require-hashes -r requirements/docker.lock, in launchd's repository."
+        f" {sys.executable} -m pip install --require-hashes -r requirements/docker.lock, in launchd's repository."
     )
 
 
