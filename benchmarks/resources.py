@@ -8,6 +8,7 @@ import psutil
 from benchmarks.baselines import COMMAND, interpreter_memory
 from benchmarks.finished_jobs import FinishedJobs
 from benchmarks.table import Figure, mebibytes
+from tests.support.processes import private_bytes
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
@@ -75,4 +76,4 @@ def _core_share(process: psutil.Process) -> float:
 
 def _max_private_memory(testbed: Testbed) -> float:
     pids = [job["worker_pid"] for job in testbed.status()["jobs"]]
-    return max(psutil.Process(pid).memory_full_info().uss for pid in pids)
+    return max(map(private_bytes, pids))

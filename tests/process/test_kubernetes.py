@@ -16,7 +16,7 @@ from tests.support.cluster_rights import granted_kubernetes
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.pods import let_wait, make_pod
-from tests.support.processes import children_of, command_line, is_gone
+from tests.support.processes import children_of, command_line, is_gone, private_bytes
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -100,7 +100,7 @@ def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, c
     items = [push(testbed, 1) for _ in range(4)]
     runs = testbed.directory / "runs"
     wait_until(lambda: runs.exists() and len(runs.read_text().split()) == len(items), 40, "all jobs run")
-    memory = [one.memory_full_info().uss for one in testbed.processes() if "launchd: worker" in command_line(one)]
+    memory = [private_bytes(one.pid) for one in testbed.processes() if "launchd: worker" in command_line(one)]
 
     agent.kill()
     testbed.start_agent()

@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from ipc.settings import MIB
 from tests.support.compiled import compile_sources
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
+from tests.support.processes import private_bytes
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
-
-MIB = 1 << 20
 
 #: The most that a worker, and the supervisor, may have for themselves, in bytes.
 WORKER_BYTES = int(6.3 * MIB)
@@ -75,10 +74,6 @@ def end_jobs(cluster: FakeKubernetes) -> None:
 
 def _complete(job: dict[str, Any]) -> None:
     job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
-
-
-def private_bytes(pid: int) -> int:
-    return int(psutil.Process(pid).memory_full_info().uss)
 
 
 def run_all(testbed: Testbed, cluster: FakeKubernetes, jobs: int, timeout: float) -> list[str]:

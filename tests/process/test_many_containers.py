@@ -11,6 +11,7 @@ import pytest
 from ipc.settings import MIB
 from tests.support.compiled import compile_sources
 from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.processes import private_bytes
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -50,10 +51,6 @@ def running(testbed: Testbed) -> int:
     return sum(job["phase"] == "running" for job in testbed.status()["jobs"])
 
 
-def private_mebibytes(pid: int) -> float:
-    return float(psutil.Process(pid).memory_full_info().uss) / MIB
-
-
 @pytest.mark.timeout(400)
 def test_fifty_containers_at_once_all_finish_and_the_agent_stays_small(
     testbed: Testbed, engine: TestEngine, shared: Path
@@ -65,7 +62,7 @@ def test_fifty_containers_at_once_all_finish_and_the_agent_stays_small(
     wait_until(lambda: len((shared / "runs").read_text().split()) == CONTAINERS, 60, "all containers have begun")
 
     supervisor = psutil.Process(agent.pid).memory_info().rss / MIB
-    workers = [private_mebibytes(job["worker_pid"]) for job in testbed.status()["jobs"]]
+    workers = [private_bytes(job["worker_pid"]) / MIB for job in testbed.status()["jobs"]]
     (shared / "gate").touch()
 
     assert {item.state for item in testbed.wait_over(items, 120)} == {"FINISHED"}

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from ipc.settings import MIB
 from launchd.client.queue_server import Item
 from tests.support.aws import ROLE, FakeAws, arguments
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
-from tests.support.processes import children_of, command_line
-from tests.support.request_services import AWS, dying_again_and_again, private_mib, service_of, workers_with_jobs
+from tests.support.processes import children_of, command_line, private_bytes
+from tests.support.request_services import AWS, dying_again_and_again, service_of, workers_with_jobs
 from tests.support.server import Account
 from tests.support.testbed import ROOT, Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -20,8 +21,8 @@ from tests.support.waiting import wait_until
 IMAGE = "registry.example/train:1"
 CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrainingJob", "SageMaker.StopTrainingJob"
 
-#: The most that a worker may have for itself, in MiB.
-MOST_MIB = 6.3
+#: The most that a worker may have for itself, in bytes.
+WORKER_BYTES = int(6.3 * MIB)
 
 #: In the short run: where a training job may exist and nobody knows yet.
 SHORT = ("worker.after_submit_approved", "worker.after_submit")
@@ -160,10 +161,10 @@ def test_workers_are_small(testbed: Testbed) -> None:
     items = [push(testbed, "sleep", "5") for _ in range(2)]
     wait_until(lambda: all(testbed.phase(item) == "running" for item in items), 40, "the jobs run")
 
-    private = [private_mib(process) for process in workers_with_jobs(testbed)]
+    private = [private_bytes(process.pid) for process in workers_with_jobs(testbed)]
 
     assert len(private) == 2
-    assert max(private) < MOST_MIB
+    assert max(private) < WORKER_BYTES
     ended(testbed, *items)
 
 

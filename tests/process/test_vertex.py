@@ -8,12 +8,13 @@ import msgspec
 import psutil
 import pytest
 
+from ipc.settings import MIB
 from tests.support.deaths import assert_said_once, assert_started_once, deaths, run_with_a_death
 from tests.support.google_cloud import DONE_UNANSWERED, GoogleCloud, google_cloud, job_args
+from tests.support.processes import private_bytes
 from tests.support.request_services import (
     GOOGLE_CLOUD,
     dying_again_and_again,
-    private_mib,
     service_of,
     workers_with_jobs,
 )
@@ -23,8 +24,8 @@ from tests.support.waiting import wait_until
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
 
-#: The most that a worker may have for itself, in MiB.
-MOST_MIB = 6.3
+#: The most that a worker may have for itself, in bytes.
+WORKER_BYTES = int(6.3 * MIB)
 
 #: Where a worker dies, or its supervisor, once the job may exist at Vertex AI. All others run with ``--long``.
 SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitoring", "supervisor.submitted")
@@ -131,10 +132,10 @@ def test_workers_are_small(testbed: Testbed, cloud: GoogleCloud) -> None:
     items = [push(testbed, seconds=5) for _ in range(2)]
     wait_until(lambda: all(testbed.phase(item) == "running" for item in items), 60, "the jobs run")
 
-    private = [private_mib(process) for process in workers_with_jobs(testbed)]
+    private = [private_bytes(process.pid) for process in workers_with_jobs(testbed)]
 
     assert len(private) == 2
-    assert max(private) < MOST_MIB
+    assert max(private) < WORKER_BYTES
     testbed.wait_over(items)
 
 
@@ -184,16 +185,16 @@ def test_two_hundred_jobs_are_asked_for_by_one_process(
     wait_until(lambda: sum(job["phase"] == "running" for job in testbed.status()["jobs"]) == jobs, 300, "all jobs run")
     wait_until(lambda: cloud.asked.count("logs") >= 2 * jobs, 120, "the output of all was looked at twice")
 
-    private = sorted(private_mib(process) for process in workers_with_jobs(testbed))
-    service = private_mib(service_of(testbed, GOOGLE_CLOUD))
+    private = sorted(private_bytes(process.pid) for process in workers_with_jobs(testbed))
+    service = private_bytes(service_of(testbed, GOOGLE_CLOUD).pid)
     over = testbed.wait_over(items, timeout=400)
 
     with capsys.disabled():
         print(  # noqa: T201 (the figures are what it is run for)
-            f"\n{jobs} jobs: private memory of a worker {private[0]:.2f} to {private[-1]:.2f} MiB, of the process that"
-            f" asks for them {service:.0f} MiB"
+            f"\n{jobs} jobs: private memory of a worker {private[0] / MIB:.2f} to {private[-1] / MIB:.2f} MiB,"
+            f" of the process that asks for them {service / MIB:.0f} MiB"
         )
-    assert private[-1] < MOST_MIB
+    assert private[-1] < WORKER_BYTES
     assert {item.state for item in over} == {"FINISHED"}
     assert_started_once(job.request["labels"]["launchd-name"] for job in cloud.jobs)
 

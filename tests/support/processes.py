@@ -38,6 +38,11 @@ def children_of(pid: int, *, all_below: bool = False) -> list[psutil.Process]:
         return []
 
 
+def private_bytes(pid: int) -> int:
+    """Return the memory that a process shares with no other, in bytes; raises :class:`psutil.NoSuchProcess`."""
+    return int(psutil.Process(pid).memory_full_info().uss)
+
+
 def _is(wanted: Callable[[psutil.Process], bool], process: psutil.Process) -> bool:
     try:
         return wanted(process)

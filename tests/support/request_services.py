@@ -62,12 +62,6 @@ def workers_with_jobs(opened: Testbed) -> list[psutil.Process]:
     return [one for one in children_of(opened.agent_pid, all_below=True) if "worker default/" in command_line(one)]
 
 
-def private_mib(process: psutil.Process) -> float:
-    """Return the memory that is the process's own, in MiB."""
-    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
-
-
 @contextmanager
 def serving_here(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the processes do, in threads of this one, as a context: workers here ask over their sockets."""
